@@ -1,4 +1,8 @@
 //! Run Jupyter notebooks on real kernels.
-#![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod error;
+pub mod kernel;
 pub mod model;
+pub mod session;
+
+pub use error::{Error, ErrorKind};

@@ -87,7 +87,10 @@ impl Number {
     pub fn is_integer(&self) -> bool {
         match &self.0 {
             NumberRepr::Int(_) => true,
-            NumberRepr::Literal(literal) => literal.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit()),
+            NumberRepr::Literal(literal) => literal
+                .trim_start_matches('-')
+                .bytes()
+                .all(|byte| byte.is_ascii_digit()),
         }
     }
 }
@@ -307,7 +310,12 @@ impl<T: Into<Json>> From<Option<T>> for Json {
 
 impl<K: Into<String>, V: Into<Json>> FromIterator<(K, V)> for Json {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(members: I) -> Self {
-        Json::Object(members.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+        Json::Object(
+            members
+                .into_iter()
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect(),
+        )
     }
 }
 
@@ -315,7 +323,11 @@ fn float_literal(value: f64) -> String {
     if value.is_nan() {
         "NaN".to_owned()
     } else if value.is_infinite() {
-        if value > 0.0 { "Infinity".to_owned() } else { "-Infinity".to_owned() }
+        if value > 0.0 {
+            "Infinity".to_owned()
+        } else {
+            "-Infinity".to_owned()
+        }
     } else {
         format!("{value:?}")
     }

@@ -15,15 +15,36 @@ pub(super) fn parse_document(document: &[u8]) -> Result<Json, JsonError> {
     let text = std::str::from_utf8(document)
         .map_err(|error| error_at(document, error.valid_up_to(), "a byte that is not UTF-8"))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    Parser { text, at: 0, depth: 0, frame: None, lone_surrogates: false }.document()
+    Parser {
+        text,
+        at: 0,
+        depth: 0,
+        frame: None,
+        lone_surrogates: false,
+    }
+    .document()
 }
 
 pub(super) fn parse_frame(frame: &Bytes) -> Result<Json, JsonError> {
     match std::str::from_utf8(frame) {
-        Ok(text) => Parser { text, at: 0, depth: 0, frame: Some(frame), lone_surrogates: true }.document(),
+        Ok(text) => Parser {
+            text,
+            at: 0,
+            depth: 0,
+            frame: Some(frame),
+            lone_surrogates: true,
+        }
+        .document(),
         Err(_) => {
             let text = String::from_utf8_lossy(frame);
-            Parser { text: &text, at: 0, depth: 0, frame: None, lone_surrogates: true }.document()
+            Parser {
+                text: &text,
+                at: 0,
+                depth: 0,
+                frame: None,
+                lone_surrogates: true,
+            }
+            .document()
         }
     }
 }
@@ -261,7 +282,10 @@ impl Parser<'_> {
 
 fn error_at(text: &[u8], at: usize, reason: &str) -> JsonError {
     let before = &text[..at.min(text.len())];
-    let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    let line_start = before
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |newline| newline + 1);
     JsonError {
         reason: reason.to_owned(),
         line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
@@ -321,7 +345,20 @@ mod tests {
 
     #[test]
     fn refuses_what_python_refuses_and_says_where() {
-        for document in ["", "{", "[1,]", "{\"a\":1,}", "01", "1.", "\"\u{1}\"", "nul", "[1] 2", "\"\\x\"", "+1", "'a'"] {
+        for document in [
+            "",
+            "{",
+            "[1,]",
+            "{\"a\":1,}",
+            "01",
+            "1.",
+            "\"\u{1}\"",
+            "nul",
+            "[1] 2",
+            "\"\\x\"",
+            "+1",
+            "'a'",
+        ] {
             assert!(Json::parse(document.as_bytes()).is_err(), "{document}");
         }
         let error = Json::parse(b"{\n \"a\": tru\n}").unwrap_err();
@@ -336,7 +373,10 @@ mod tests {
         let frame = Bytes::from_static(br#"["\ud83d\u0041","\ude00","\ud83d\ud83d\ude00"]"#);
         let expected = Json::Array(vec!["\u{fffd}A".into(), "\u{fffd}".into(), "\u{fffd}\u{1f600}".into()]);
         assert_eq!(Json::parse_frame(&frame).unwrap(), expected);
-        assert_eq!(Json::parse_frame(&Bytes::from_static(b"\"\xff\"")).unwrap(), Json::from("\u{fffd}"));
+        assert_eq!(
+            Json::parse_frame(&Bytes::from_static(b"\"\xff\"")).unwrap(),
+            Json::from("\u{fffd}")
+        );
     }
 
     #[test]

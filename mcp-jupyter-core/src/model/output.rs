@@ -64,11 +64,13 @@ impl Output {
     /// The output as nbformat 4 holds it, with whole strings (a file splits them into lines).
     pub fn into_json(self) -> Json {
         match self {
-            Output::Stream { name, text } => {
-                [("name", Json::from(name)), ("output_type", "stream".into()), ("text", text.into())]
-                    .into_iter()
-                    .collect()
-            }
+            Output::Stream { name, text } => [
+                ("name", Json::from(name)),
+                ("output_type", "stream".into()),
+                ("text", text.into()),
+            ]
+            .into_iter()
+            .collect(),
             Output::DisplayData { data, metadata } => [
                 ("data", Json::Object(data.0)),
                 ("metadata", metadata.into()),
@@ -76,7 +78,11 @@ impl Output {
             ]
             .into_iter()
             .collect(),
-            Output::ExecuteResult { execution_count, data, metadata } => [
+            Output::ExecuteResult {
+                execution_count,
+                data,
+                metadata,
+            } => [
                 ("data", Json::Object(data.0)),
                 ("execution_count", execution_count.into()),
                 ("metadata", metadata.into()),
@@ -84,11 +90,18 @@ impl Output {
             ]
             .into_iter()
             .collect(),
-            Output::Error { ename, evalue, traceback } => [
+            Output::Error {
+                ename,
+                evalue,
+                traceback,
+            } => [
                 ("ename", Json::from(ename)),
                 ("evalue", evalue.into()),
                 ("output_type", "error".into()),
-                ("traceback", Json::Array(traceback.into_iter().map(Json::from).collect())),
+                (
+                    "traceback",
+                    Json::Array(traceback.into_iter().map(Json::from).collect()),
+                ),
             ]
             .into_iter()
             .collect(),

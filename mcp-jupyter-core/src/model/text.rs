@@ -36,7 +36,9 @@ const MERGE_LIMIT: usize = 1 << 20;
 impl Text {
     /// A text over the escaped literal of a JSON string, which the parser has validated.
     pub(super) fn from_literal(literal: Bytes) -> Self {
-        Self { pieces: vec![Piece::Literal(literal)] }
+        Self {
+            pieces: vec![Piece::Literal(literal)],
+        }
     }
 
     /// Whether there is no character in it.
@@ -131,7 +133,10 @@ fn unescape_one(bytes: &[u8]) -> (char, usize) {
         b'f' => ('\u{c}', 2),
         b'u' => {
             let high = hex4(&bytes[2..6]);
-            let low = bytes.get(6..12).filter(|next| next.starts_with(b"\\u")).map(|next| hex4(&next[2..]));
+            let low = bytes
+                .get(6..12)
+                .filter(|next| next.starts_with(b"\\u"))
+                .map(|next| hex4(&next[2..]));
             match (high, low) {
                 (0xD800..=0xDBFF, Some(low @ 0xDC00..=0xDFFF)) => {
                     let code = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
@@ -145,12 +150,16 @@ fn unescape_one(bytes: &[u8]) -> (char, usize) {
 }
 
 fn hex4(digits: &[u8]) -> u32 {
-    digits.iter().fold(0, |value, digit| value * 16 + char::from(*digit).to_digit(16).unwrap_or(0))
+    digits.iter().fold(0, |value, digit| {
+        value * 16 + char::from(*digit).to_digit(16).unwrap_or(0)
+    })
 }
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        Self { pieces: vec![Piece::Owned(text)] }
+        Self {
+            pieces: vec![Piece::Owned(text)],
+        }
     }
 }
 

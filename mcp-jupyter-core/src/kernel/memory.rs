@@ -1,0 +1,1 @@
+//! Kernels that answer from a script.
