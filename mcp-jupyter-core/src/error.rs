@@ -1,3 +1,5 @@
+use serde::{Deserialize, Serialize};
+
 use crate::kernel::KernelError;
 use crate::session::SessionError;
 
@@ -24,7 +26,8 @@ impl Error {
 }
 
 /// The kinds of failure, by what a caller can do about them. Exhaustive on purpose: whoever maps it maps all of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// The thing that was named does not exist.
     NotFound,

@@ -35,6 +35,9 @@ pub enum KernelError {
     /// The kernel process has ended.
     #[error("the kernel died: {0}")]
     Died(Death),
+    /// The kernel has replied to an execution but its idle status never came: outputs may be missing.
+    #[error("the kernel's idle status was lost, so outputs of this execution may be missing")]
+    Incomplete,
     /// The kernel did not answer within the given time.
     #[error("{action} took longer than {} s", seconds)]
     TimedOut {
@@ -87,7 +90,7 @@ impl KernelError {
             Self::Died(_) => ErrorKind::KernelDied,
             Self::TimedOut { .. } => ErrorKind::TimedOut,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
-            Self::Protocol { .. } => ErrorKind::Corrupt,
+            Self::Protocol { .. } | Self::Incomplete => ErrorKind::Corrupt,
             Self::Io { .. } => ErrorKind::Io,
         }
     }

@@ -96,6 +96,13 @@ pub trait Kernel: Display + Debug + Send + Sync + 'static {
     /// falls more than 1,024 messages behind misses the oldest.
     fn unsolicited(&self) -> BoxStream<'static, Message>;
 
+    /// Sends bytes on the heartbeat channel and waits for their echo: the process lives and its sockets are served,
+    /// whatever a cell is doing. There is no limit of time.
+    ///
+    /// # Errors
+    /// [`KernelError::Died`] where the kernel dies first.
+    async fn ping(&self) -> Result<(), KernelError>;
+
     /// Interrupts what the kernel is executing, by signal or by message as its spec says. Without effect on an idle
     /// kernel.
     ///

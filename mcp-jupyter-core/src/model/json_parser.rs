@@ -288,7 +288,7 @@ fn error_at(text: &[u8], at: usize, reason: &str) -> JsonError {
         .map_or(0, |newline| newline + 1);
     JsonError {
         reason: reason.to_owned(),
-        line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
+        line: before.split(|byte| *byte == b'\n').count(),
         column: 1 + before.len() - line_start,
     }
 }

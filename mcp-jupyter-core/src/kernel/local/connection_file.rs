@@ -1,0 +1,284 @@
+//! Where a kernel listens, and the file that tells it (messaging spec, "Connection files").
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::net::TcpSocket;
+
+use crate::kernel::{Channel, KernelError};
+use crate::model::Json;
+
+/// How messages travel between us and the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// Unix sockets in a folder that only the user can enter. No port, no race for one, no other user.
+    #[default]
+    Ipc,
+    /// TCP on the loopback interface, for kernels that cannot do else.
+    Tcp,
+}
+
+/// The longest path of a Unix socket on the systems we run on, in bytes, its final zero excluded.
+const SOCKET_PATH_LIMIT: usize = 103;
+
+const CHANNELS: [Channel; 5] = [
+    Channel::Shell,
+    Channel::Iopub,
+    Channel::Stdin,
+    Channel::Control,
+    Channel::Heartbeat,
+];
+
+/// The endpoints and the key of one kernel, and the folder that holds its connection file.
+#[derive(Debug)]
+pub(super) struct Connection {
+    transport: Transport,
+    ports: [u16; 5],
+    key: String,
+    /// Holds the connection file and the Unix sockets; removed with this.
+    dir: TempDir,
+    /// Locked for as long as this process uses the folder: what is unlocked was left by a process that was killed.
+    _lock: File,
+    /// Bound but not listening, so that the system gives the ports to nobody else. The kernel binds the same
+    /// ports beside them, because its sockets and these share the address (`SO_REUSEADDR`).
+    reserved: Vec<TcpSocket>,
+}
+
+impl Connection {
+    /// Chooses endpoints and a key, and writes the connection file with mode 0600.
+    pub(super) fn create(transport: Transport, kernel_name: &str) -> Result<Self, KernelError> {
+        let failed = |error| KernelError::io("create a folder for the connection file", error);
+        let dir = runtime_dir().map_err(failed)?;
+        let lock = File::create_new(dir.path().join(LOCK)).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        let mut connection = Self {
+            transport,
+            ports: [1, 2, 3, 4, 5],
+            key: uuid::Uuid::new_v4().to_string(),
+            dir,
+            _lock: lock,
+            reserved: Vec::new(),
+        };
+        if transport == Transport::Tcp {
+            connection
+                .reserve_ports()
+                .map_err(|error| KernelError::io("reserve ports on 127.0.0.1", error))?;
+        }
+        let path = connection.file();
+        connection
+            .write(&path, kernel_name)
+            .map_err(|error| KernelError::io(format!("write the connection file {}", path.display()), error))?;
+        Ok(connection)
+    }
+
+    fn reserve_ports(&mut self) -> io::Result<()> {
+        for port in &mut self.ports {
+            let socket = TcpSocket::new_v4()?;
+            socket.set_reuseaddr(true)?;
+            socket.bind(([127, 0, 0, 1], 0).into())?;
+            *port = socket.local_addr()?.port();
+            self.reserved.push(socket);
+        }
+        Ok(())
+    }
+
+    /// The kernel has bound its ports: they need not be kept from others any more.
+    pub(super) fn release_ports(&mut self) {
+        self.reserved.clear();
+    }
+
+    fn write(&self, path: &Path, kernel_name: &str) -> io::Result<()> {
+        let ip = match self.transport {
+            Transport::Ipc => self.socket_prefix().display().to_string(),
+            Transport::Tcp => "127.0.0.1".to_owned(),
+        };
+        let port = |channel| Json::from(u32::from(self.port(channel)));
+        let content: Json = [
+            ("shell_port", port(Channel::Shell)),
+            ("iopub_port", port(Channel::Iopub)),
+            ("stdin_port", port(Channel::Stdin)),
+            ("control_port", port(Channel::Control)),
+            ("hb_port", port(Channel::Heartbeat)),
+            ("ip", ip.into()),
+            ("key", self.key.as_str().into()),
+            ("transport", self.scheme().into()),
+            ("signature_scheme", "hmac-sha256".into()),
+            ("kernel_name", kernel_name.into()),
+        ]
+        .into_iter()
+        .collect();
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(content.to_string().as_bytes())
+    }
+
+    /// The path of the connection file.
+    pub(super) fn file(&self) -> PathBuf {
+        self.dir.path().join("connection.json")
+    }
+
+    /// The folder that holds everything of this connection.
+    pub(super) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(super) fn key(&self) -> &[u8] {
+        self.key.as_bytes()
+    }
+
+    fn scheme(&self) -> &'static str {
+        match self.transport {
+            Transport::Ipc => "ipc",
+            Transport::Tcp => "tcp",
+        }
+    }
+
+    fn port(&self, channel: Channel) -> u16 {
+        CHANNELS
+            .iter()
+            .zip(self.ports)
+            .find(|(of, _)| **of == channel)
+            .map_or(0, |(_, port)| port)
+    }
+
+    fn socket_prefix(&self) -> PathBuf {
+        self.dir.path().join("k")
+    }
+
+    /// The address of one channel, as ZeroMQ writes it.
+    pub(super) fn endpoint(&self, channel: Channel) -> String {
+        match self.transport {
+            Transport::Ipc => format!("ipc://{}", self.socket_path(channel).display()),
+            Transport::Tcp => format!("tcp://127.0.0.1:{}", self.port(channel)),
+        }
+    }
+
+    fn socket_path(&self, channel: Channel) -> PathBuf {
+        PathBuf::from(format!("{}-{}", self.socket_prefix().display(), self.port(channel)))
+    }
+
+    /// Whether the kernel has bound all channels.
+    pub(super) async fn is_bound(&self) -> bool {
+        for channel in CHANNELS {
+            let bound = match self.transport {
+                Transport::Ipc => self.socket_path(channel).exists(),
+                Transport::Tcp => tokio::net::TcpStream::connect(("127.0.0.1", self.port(channel)))
+                    .await
+                    .is_ok(),
+            };
+            if !bound {
+                return false;
+            }
+        }
+        true
+    }
+
+    pub(super) fn transport(&self) -> Transport {
+        self.transport
+    }
+}
+
+/// The first part of the names of our folders.
+const PREFIX: &str = "mcp-jupyter-";
+
+/// The name of the lock file in each of our folders.
+const LOCK: &str = "lock";
+
+/// A folder younger than this may be one that is just being made, and not yet locked.
+const STALE_AGE: Duration = Duration::from_secs(60);
+
+/// A new folder of mode 0700 whose path is short enough for Unix sockets.
+fn runtime_dir() -> io::Result<TempDir> {
+    static SWEEP: Once = Once::new();
+    let make = |parent: &Path| {
+        SWEEP.call_once(|| sweep(parent));
+        tempfile::Builder::new()
+            .prefix(PREFIX)
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(parent)
+    };
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    for parent in runtime.into_iter().chain([std::env::temp_dir()]) {
+        let fits = parent.as_os_str().len() + "/mcp-jupyter-XXXXXX/k-1".len() <= SOCKET_PATH_LIMIT;
+        if fits && let Ok(dir) = make(&parent) {
+            return Ok(dir);
+        }
+    }
+    make(Path::new("/tmp"))
+}
+
+/// Removes what processes that were killed have left: our folders whose lock nobody holds.
+fn sweep(parent: &Path) {
+    for entry in parent.read_dir().into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) && is_stale(&entry.path()).unwrap_or(false) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn is_stale(dir: &Path) -> io::Result<bool> {
+    let lock = File::open(dir.join(LOCK))?;
+    let age = lock.metadata()?.modified()?.elapsed().unwrap_or_default();
+    Ok(age > STALE_AGE && lock.try_lock().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_user_can_read_the_connection_file() {
+        let connection = Connection::create(Transport::Ipc, "python3").unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(connection.dir()), mode(&connection.file())), (0o700, 0o600));
+        let content = Json::parse(&std::fs::read(connection.file()).unwrap()).unwrap();
+        assert_eq!(content.get("transport"), Some(&Json::from("ipc")));
+        let dir = connection.dir().to_owned();
+        drop(connection);
+        assert!(!dir.exists());
+    }
+
+    #[test]
+    fn only_folders_that_nobody_uses_are_swept() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = |name: &str| {
+            let dir = parent.path().join(name);
+            std::fs::create_dir(&dir).unwrap();
+            let lock = File::create(dir.join(LOCK)).unwrap();
+            lock.set_modified(std::time::SystemTime::now() - 2 * STALE_AGE).unwrap();
+            lock
+        };
+        let used = folder("mcp-jupyter-used");
+        used.lock().unwrap();
+        drop(folder("mcp-jupyter-left"));
+        drop(folder("of-another-program"));
+        drop(File::create(parent.path().join("mcp-jupyter-file")).unwrap());
+        sweep(parent.path());
+        let mut left: Vec<_> = parent
+            .path()
+            .read_dir()
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["mcp-jupyter-file", "mcp-jupyter-used", "of-another-program"]);
+    }
+
+    #[tokio::test]
+    async fn reserved_ports_are_distinct_and_can_be_bound_by_the_kernel_alone() {
+        let first = Connection::create(Transport::Tcp, "python3").unwrap();
+        let second = Connection::create(Transport::Tcp, "python3").unwrap();
+        let ports: std::collections::HashSet<u16> = first.ports.iter().chain(&second.ports).copied().collect();
+        assert_eq!(ports.len(), 10);
+        let kernel = TcpSocket::new_v4().unwrap();
+        kernel.set_reuseaddr(true).unwrap();
+        kernel.bind(([127, 0, 0, 1], first.ports[0]).into()).unwrap();
+        kernel.listen(1).unwrap();
+        let other = TcpSocket::new_v4().unwrap();
+        assert!(other.bind(([127, 0, 0, 1], first.ports[1]).into()).is_err());
+    }
+}

@@ -1,0 +1,290 @@
+//! Gives every message to whoever waits for it, by the `msg_id` of its parent.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use crate::kernel::{Channel, Death, KernelError, KernelState, Message};
+use crate::model::Json;
+
+use super::channels::Replies;
+use super::frame_queue::FrameQueue;
+use super::wire::Codec;
+
+/// Messages of one execution that wait for its reader; behind them, messages wait in the frame queue.
+const EXECUTION_LIMIT: usize = 256;
+
+/// Messages that an [`unsolicited`](super::super::Kernel::unsolicited) subscriber may be behind.
+const UNSOLICITED_LIMIT: usize = 1024;
+
+/// What one execution's stream yields.
+pub(super) type ExecutionMessages = mpsc::Receiver<Result<Message, KernelError>>;
+
+/// Who waits for what, in one process of a kernel.
+#[derive(Debug)]
+pub(super) struct Router {
+    waiting: Mutex<Waiting>,
+    unsolicited: broadcast::Sender<Message>,
+    state: watch::Sender<KernelState>,
+    published: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    executions: HashMap<String, Pending>,
+    replies: HashMap<String, oneshot::Sender<Result<Message, KernelError>>>,
+    /// Whom to tell of a request's status, or of the welcome to a topic, on iopub.
+    signs: HashMap<String, mpsc::Sender<()>>,
+    death: Option<Death>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    messages: mpsc::Sender<Result<Message, KernelError>>,
+    replied: bool,
+    idle: bool,
+    /// Set when the reply has come: to be told that the idle has come as well.
+    settled: Option<oneshot::Sender<()>>,
+}
+
+impl Router {
+    pub(super) fn new(unsolicited: broadcast::Sender<Message>, state: watch::Sender<KernelState>) -> Arc<Self> {
+        Arc::new(Self {
+            waiting: Mutex::default(),
+            unsolicited,
+            state,
+            published: AtomicU64::new(0),
+        })
+    }
+
+    /// The channel for a kernel's unsolicited messages.
+    pub(super) fn unsolicited_channel() -> broadcast::Sender<Message> {
+        broadcast::channel(UNSOLICITED_LIMIT).0
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Registers an execution before its request is sent.
+    pub(super) fn expect_execution(&self, msg_id: &str) -> Result<ExecutionMessages, KernelError> {
+        let (messages, receiver) = mpsc::channel(EXECUTION_LIMIT);
+        let mut waiting = self.waiting();
+        waiting.alive()?;
+        let pending = Pending {
+            messages,
+            replied: false,
+            idle: false,
+            settled: None,
+        };
+        waiting.executions.insert(msg_id.to_owned(), pending);
+        Ok(receiver)
+    }
+
+    /// Registers a request before it is sent.
+    pub(super) fn expect_reply(
+        &self,
+        msg_id: &str,
+    ) -> Result<oneshot::Receiver<Result<Message, KernelError>>, KernelError> {
+        let (reply_tx, reply_rx) = oneshot::channel();
+        let mut waiting = self.waiting();
+        waiting.alive()?;
+        waiting.replies.insert(msg_id.to_owned(), reply_tx);
+        Ok(reply_rx)
+    }
+
+    /// Forgets what was registered for a request that could not be sent.
+    pub(super) fn forget(&self, msg_id: &str) {
+        let mut waiting = self.waiting();
+        waiting.executions.remove(msg_id);
+        waiting.replies.remove(msg_id);
+    }
+
+    /// Tells `seen` when iopub shows the status of the request `key`, or the welcome to the topic `key`.
+    pub(super) fn expect_sign(&self, key: &str, seen: mpsc::Sender<()>) {
+        self.waiting().signs.insert(key.to_owned(), seen);
+    }
+
+    pub(super) fn forget_signs(&self) {
+        self.waiting().signs.clear();
+    }
+
+    /// How many messages iopub has brought so far.
+    pub(super) fn published(&self) -> u64 {
+        self.published.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when the execution's idle has come; an error where it ends without. None where it has come.
+    pub(super) fn expect_idle(&self, msg_id: &str) -> Option<oneshot::Receiver<()>> {
+        let (settled, receiver) = oneshot::channel();
+        self.waiting().executions.get_mut(msg_id)?.settled = Some(settled);
+        Some(receiver)
+    }
+
+    /// Ends an execution whose idle status is known to have been lost.
+    pub(super) async fn idle_lost(&self, msg_id: &str) {
+        let pending = self.waiting().executions.remove(msg_id);
+        if let Some(pending) = pending {
+            let _ = pending.messages.send(Err(KernelError::Incomplete)).await;
+        }
+    }
+
+    /// Reads iopub until its queue is closed and empty.
+    pub(super) async fn route_iopub(&self, codec: &Codec, queue: &FrameQueue) {
+        while let Some(frames) = queue.pop().await {
+            match codec.decode(Channel::Iopub, &frames) {
+                Ok(message) => self.give_iopub(message).await,
+                Err(error) => tracing::warn!(%error),
+            }
+        }
+    }
+
+    async fn give_iopub(&self, message: Message) {
+        self.published.fetch_add(1, Ordering::Relaxed);
+        let msg_type = message.msg_type().into_owned();
+        let is_idle = self.note(&msg_type, &message);
+        let parent = message.parent_id().map(std::borrow::Cow::into_owned);
+        let execution = parent
+            .as_ref()
+            .and_then(|id| Some(self.waiting().executions.get(id)?.messages.clone()));
+        match execution {
+            Some(messages) => {
+                if let Err(dropped) = messages.send(Ok(message)).await
+                    && let Ok(message) = dropped.0
+                {
+                    let _ = self.unsolicited.send(message);
+                }
+            }
+            None => drop(self.unsolicited.send(message)),
+        }
+        if let Some(id) = parent.filter(|_| is_idle) {
+            self.waiting().finished(&id, |pending| pending.idle = true);
+        }
+    }
+
+    /// Notes a status or a welcome; tells whether it is the idle status.
+    fn note(&self, msg_type: &str, message: &Message) -> bool {
+        match msg_type {
+            "status" => {
+                let state = message
+                    .content
+                    .get("execution_state")
+                    .and_then(Json::as_str)
+                    .unwrap_or_default();
+                let new = match &*state {
+                    "busy" => KernelState::Busy,
+                    "idle" => KernelState::Idle,
+                    _ => KernelState::Starting,
+                };
+                self.state.send_if_modified(|old| {
+                    let changed = !matches!(old, KernelState::Dead(_)) && *old != new;
+                    if changed {
+                        *old = new;
+                    }
+                    changed
+                });
+                self.show_sign(&message.parent_id().unwrap_or_default());
+                state == "idle"
+            }
+            "iopub_welcome" => {
+                self.show_sign(
+                    &message
+                        .content
+                        .get("subscription")
+                        .and_then(Json::as_str)
+                        .unwrap_or_default(),
+                );
+                false
+            }
+            _ => false,
+        }
+    }
+
+    fn show_sign(&self, key: &str) {
+        if let Some(seen) = self.waiting().signs.remove(key) {
+            let _ = seen.try_send(());
+        }
+    }
+
+    /// Reads replies and input requests until the channels are closed. Calls `replied` for every execution's reply.
+    pub(super) async fn route_replies(&self, codec: &Codec, mut replies: Replies, replied: impl Fn(String)) {
+        while let Some((channel, frames)) = replies.recv().await {
+            match codec.decode(channel, &frames) {
+                Ok(message) => self.give_reply(message, &replied),
+                Err(error) => tracing::warn!(%error),
+            }
+        }
+    }
+
+    fn give_reply(&self, message: Message, replied: &impl Fn(String)) {
+        let Some(id) = message.parent_id().map(std::borrow::Cow::into_owned) else {
+            return;
+        };
+        if let Some(reply) = self.waiting().replies.remove(&id) {
+            let _ = reply.send(Ok(message));
+            return;
+        }
+        let Some(messages) = self
+            .waiting()
+            .executions
+            .get(&id)
+            .map(|pending| pending.messages.clone())
+        else {
+            return;
+        };
+        let is_reply = message.channel == Channel::Shell;
+        if let Err(mpsc::error::TrySendError::Full(message)) = messages.try_send(Ok(message)) {
+            // Its reader is behind: other replies do not wait for it.
+            tokio::spawn(async move { messages.send(message).await });
+        }
+        if is_reply && !self.waiting().finished(&id, |pending| pending.replied = true) {
+            replied(id);
+        }
+    }
+
+    /// Ends everything that waits: the kernel is dead, and all that it had said has been routed.
+    pub(super) async fn fail_all(&self, death: Death) {
+        let waiting = {
+            let mut waiting = self.waiting();
+            waiting.death = Some(death.clone());
+            std::mem::replace(
+                &mut *waiting,
+                Waiting {
+                    death: Some(death.clone()),
+                    ..Waiting::default()
+                },
+            )
+        };
+        self.state.send_replace(KernelState::Dead(death.clone()));
+        for reply in waiting.replies.into_values() {
+            let _ = reply.send(Err(KernelError::Died(death.clone())));
+        }
+        for pending in waiting.executions.into_values() {
+            let _ = pending.messages.send(Err(KernelError::Died(death.clone()))).await;
+        }
+    }
+}
+
+impl Waiting {
+    fn alive(&self) -> Result<(), KernelError> {
+        match &self.death {
+            Some(death) => Err(KernelError::Died(death.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Applies `change`; an execution with both its reply and its idle has ended. Tells whether it has.
+    fn finished(&mut self, id: &str, change: impl FnOnce(&mut Pending)) -> bool {
+        let Some(pending) = self.executions.get_mut(id) else {
+            return true;
+        };
+        change(pending);
+        let finished = pending.replied && pending.idle;
+        if finished && let Some(settled) = self.executions.remove(id).and_then(|pending| pending.settled) {
+            let _ = settled.send(());
+        }
+        finished
+    }
+}
