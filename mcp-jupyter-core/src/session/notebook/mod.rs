@@ -1,1 +1,25 @@
-//! The notebook document.
+//! The notebook document: an `.ipynb` file as it is read, changed and written.
+//!
+//! [`Notebook`] is a lossless view. What nbformat 4 knows has accessors; whatever else a file holds, in any place, is
+//! kept and written back. What is written equals, byte for byte, what Python's `nbformat.write` makes of the same
+//! file, except that numbers stay as they were written. A document that can be executed and saved is read even where
+//! the schema forbids something in it, and says so in its [`Quirk`]s; one that cannot be is refused with the place and
+//! the reason.
+//!
+//! There is no kernel, lock or merge here: this is one document in memory and the replacement of its file.
+
+mod cell;
+mod document;
+mod file;
+mod ids;
+mod lines;
+mod place;
+mod read;
+mod upgrade;
+mod validate;
+mod write;
+
+pub use cell::{Cell, CellType};
+pub use document::Notebook;
+pub use file::Durability;
+pub use validate::Quirk;

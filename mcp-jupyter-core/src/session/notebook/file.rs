@@ -1,0 +1,166 @@
+//! Replacing a file so that no reader and no crash ever sees a part of it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek as _, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::session::SessionError;
+
+/// What a save outlives once it has returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Durability {
+    /// The end of any process: the content is with the operating system and the file renamed.
+    Process,
+    /// A loss of power as well: file and directory are synchronised with the disk, which costs milliseconds.
+    Power,
+}
+
+/// Writes the content into whatever it is given; may be called again, for another file, after a failure.
+type Content<'a> = &'a dyn Fn(&mut dyn Write) -> io::Result<()>;
+
+/// The links that are followed before they are held to be a circle, as in Linux.
+const LINK_LIMIT: usize = 40;
+
+/// Replaces the file at `path`; see [`Notebook::save`](super::Notebook::save) for the promises.
+pub(super) fn replace(path: &Path, durability: Durability, content: Content<'_>) -> Result<(), SessionError> {
+    let written = resolve(path).and_then(|target| match fs::metadata(&target) {
+        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(found) if !found.is_file() => content(&mut OpenOptions::new().write(true).open(&target)?),
+        Ok(found) => match rename_over(&target, Some(&found), durability, content) {
+            Err(error) if is_irreplaceable(&error) => overwrite(&target, durability, content, error),
+            result => result,
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => rename_over(&target, None, durability, content),
+        Err(error) => Err(error),
+    });
+    written.map_err(|source| SessionError::Io {
+        action: format!("write {}", path.display()),
+        source,
+    })
+}
+
+/// Follows symbolic links, so that what they lead to is replaced and not they.
+fn resolve(path: &Path) -> io::Result<PathBuf> {
+    let mut target = path.to_owned();
+    for _ in 0..LINK_LIMIT {
+        match fs::read_link(&target) {
+            Ok(link) => target = directory(&target).join(link),
+            Err(_) => return Ok(target),
+        }
+    }
+    Err(io::ErrorKind::InvalidInput.into())
+}
+
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) => Path::new("."),
+        None => path,
+    }
+}
+
+fn rename_over(
+    target: &Path,
+    found: Option<&fs::Metadata>,
+    durability: Durability,
+    content: Content<'_>,
+) -> io::Result<()> {
+    let mut temporary = temporary_file(directory(target), found)?;
+    content(temporary.as_file_mut())?;
+    if let Some(found) = found {
+        keep_owner_and_mode(temporary.as_file(), found)?;
+    }
+    if durability == Durability::Power {
+        temporary.as_file().sync_all()?;
+    }
+    temporary.persist(target).map_err(|error| error.error)?;
+    if durability == Durability::Power {
+        File::open(directory(target))?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// A file that vanishes when it is dropped, open to nobody whom the one that it is to replace is closed to.
+fn temporary_file(directory: &Path, found: Option<&fs::Metadata>) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".mcp-jupyter-").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = found.map_or(0o666, |found| found.permissions().mode() & 0o777);
+        builder.permissions(fs::Permissions::from_mode(mode | 0o200));
+    }
+    #[cfg(not(unix))]
+    let _ = found;
+    builder.tempfile_in(directory)
+}
+
+#[cfg(unix)]
+fn keep_owner_and_mode(file: &File, found: &fs::Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    let own = file.metadata()?;
+    if (own.uid(), own.gid()) != (found.uid(), found.gid()) {
+        // Only root gives files away, and others only to groups of theirs: what is refused stays as it is.
+        let _ = fchown(file, None, Some(found.gid()));
+        let _ = fchown(file, Some(found.uid()), None);
+    }
+    // After the owner, whose change takes away the set-id bits.
+    file.set_permissions(found.permissions())
+}
+
+#[cfg(not(unix))]
+fn keep_owner_and_mode(file: &File, found: &fs::Metadata) -> io::Result<()> {
+    file.set_permissions(found.permissions())
+}
+
+/// Whether a file that cannot be replaced may still be open to being overwritten: its directory is not writable or
+/// sticky, or it is a mount of its own.
+fn is_irreplaceable(error: &io::Error) -> bool {
+    use io::ErrorKind::{CrossesDevices, PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
+    matches!(
+        error.kind(),
+        CrossesDevices | PermissionDenied | ReadOnlyFilesystem | ResourceBusy
+    )
+}
+
+/// Writes over the old content, a copy of which is put back on failure. `cause` is why the file was not replaced.
+fn overwrite(target: &Path, durability: Durability, content: Content<'_>, cause: io::Error) -> io::Result<()> {
+    let Ok(mut file) = OpenOptions::new().read(true).write(true).open(target) else {
+        return Err(cause);
+    };
+    let mut backup = temporary_file(directory(target), None).or_else(|_| NamedTempFile::new())?;
+    io::copy(&mut file, backup.as_file_mut())?;
+    if durability == Durability::Power {
+        backup.as_file().sync_all()?;
+    }
+    let Err(error) = fill(&mut file, durability, content) else {
+        return Ok(());
+    };
+    let old = &mut backup;
+    let restored = old.rewind().and_then(|()| {
+        fill(&mut file, durability, &|out| {
+            io::copy(&mut old.as_file(), out).map(drop)
+        })
+    });
+    if restored.is_ok() {
+        return Err(error);
+    }
+    let (_, kept) = backup.keep().map_err(|error| error.error)?;
+    let message = format!("{error}; the old content is in {}", kept.display());
+    Err(io::Error::new(error.kind(), message))
+}
+
+/// Makes `content` the whole of `file`. The end is cut off last, so that on a full disk the old file's space is there
+/// for putting its content back.
+fn fill(file: &mut File, durability: Durability, content: Content<'_>) -> io::Result<()> {
+    file.rewind()?;
+    content(file)?;
+    let length = file.stream_position()?;
+    file.set_len(length)?;
+    if durability == Durability::Power {
+        file.sync_all()?;
+    }
+    Ok(())
+}
