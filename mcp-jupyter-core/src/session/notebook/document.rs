@@ -76,6 +76,15 @@ impl Notebook {
         }
     }
 
+    /// Finds out whether a notebook can be saved at `path`, before work is done whose result has to go there. Leaves
+    /// what is there untouched.
+    ///
+    /// # Errors
+    /// [`SessionError::Io`], as [`Notebook::save`] would fail now.
+    pub fn check_writable(path: &Path) -> Result<(), SessionError> {
+        file::check_writable(path)
+    }
+
     /// Replaces the file at `path`, or creates it: whoever reads it sees the old content or the new, never a part.
     ///
     /// The content goes to a temporary file in the same directory, which then takes the place of the old file.

@@ -41,6 +41,24 @@ pub(super) fn replace(path: &Path, durability: Durability, content: Content<'_>)
     })
 }
 
+/// Whether [`replace`] can be expected to succeed, found out without touching the file.
+pub(super) fn check_writable(path: &Path) -> Result<(), SessionError> {
+    let checked = resolve(path).and_then(|target| match fs::metadata(&target) {
+        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(_) => OpenOptions::new()
+            .write(true)
+            .open(&target)
+            .map(drop)
+            .or_else(|_| temporary_file(directory(&target), None).map(drop)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => temporary_file(directory(&target), None).map(drop),
+        Err(error) => Err(error),
+    });
+    checked.map_err(|source| SessionError::Io {
+        action: format!("write {}", path.display()),
+        source,
+    })
+}
+
 /// Follows symbolic links, so that what they lead to is replaced and not they.
 fn resolve(path: &Path) -> io::Result<PathBuf> {
     let mut target = path.to_owned();
