@@ -128,8 +128,10 @@ fn not_utf8(error: std::str::Utf8Error) -> String {
     format!("not UTF-8 at byte {}", error.valid_up_to())
 }
 
+/// JSON is YAML but for such things as surrogate pairs in escapes, which programs that write JSON may use.
 fn from_yaml(origin: &str, text: &str) -> Result<JsonMap, SessionError> {
     let document = yaml::parse(text)
+        .or_else(|error| Json::parse(text.as_bytes()).map_err(|_| error))
         .map_err(|error| SessionError::InvalidRequest(format!("{origin}: not readable as YAML: {error}")))?;
     mapping(origin, document)
 }
@@ -188,6 +190,8 @@ mod tests {
         );
         assert_eq!(read("{a: 1} # loose").unwrap(), r#"{"a":1}"#);
         assert_eq!(read("").unwrap(), "{}");
+        let escaped = from_yaml("here", r#"{"a": 1e3, "b": "\ud83d\ude00"}"#).unwrap();
+        assert_eq!(Json::from(escaped).to_string(), r#"{"a":1e3,"b":"😀"}"#);
         let message = read("[1]").unwrap_err().to_string();
         assert!(message.ends_with("expected a mapping of names to values, such as `alpha: 0.1`, found an array"));
     }

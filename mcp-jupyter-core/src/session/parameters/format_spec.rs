@@ -8,7 +8,9 @@ use super::number::with_exponent;
 pub(super) struct FormatSpec {
     fill: char,
     align: Option<char>,
-    sign: char,
+    sign: Option<char>,
+    /// A `0` before the width.
+    zero: bool,
     alternate: bool,
     width: usize,
     precision: Option<usize>,
@@ -23,7 +25,7 @@ impl FormatSpec {
         let unsupported = || format!("the format `{spec}` is not supported here: expected one such as `03d` or `.2f`");
         let mut rest = Characters(spec);
         let (fill, align) = rest.take_alignment();
-        let sign = rest.take_if(|c| matches!(c, '+' | '-' | ' ')).unwrap_or('-');
+        let sign = rest.take_if(|c| matches!(c, '+' | '-' | ' '));
         let alternate = rest.take_if(|c| c == '#').is_some();
         let zero = rest.take_if(|c| c == '0').is_some();
         let width = rest.take_number().unwrap_or(0);
@@ -37,8 +39,9 @@ impl FormatSpec {
         }
         Ok(Self {
             fill: fill.unwrap_or(if zero { '0' } else { ' ' }),
-            align: align.or(zero.then_some('=')),
+            align,
             sign,
+            zero,
             alternate,
             width,
             precision,
@@ -47,11 +50,12 @@ impl FormatSpec {
     }
 
     pub(super) fn text(&self, text: &str) -> Result<String, String> {
-        if self.alternate || self.sign != '-' || !matches!(self.kind, None | Some('s')) {
+        let numeric = self.alternate || self.sign.is_some() || self.align == Some('=');
+        if numeric || !matches!(self.kind, None | Some('s')) {
             return Err("this format is not for texts".to_owned());
         }
         // Since Python 3.10 a leading zero only fills texts, it does not align them.
-        let align = self.align.filter(|align| *align != '=').unwrap_or('<');
+        let align = self.align.unwrap_or('<');
         let text: String = text.chars().take(self.precision.unwrap_or(usize::MAX)).collect();
         Ok(self.padded("", &text, align))
     }
@@ -86,7 +90,9 @@ impl FormatSpec {
             Some('g' | 'G') => general(magnitude, precision),
             None => match self.precision {
                 None => super::number::float_repr(magnitude),
-                Some(_) => return Err("a precision needs a type, such as `.2f`".to_owned()),
+                Some(_) => {
+                    return Err("a precision without a type is not supported: expected one such as `.2f`".to_owned());
+                }
             },
             Some(_) => return Err("this format is not for floating-point numbers".to_owned()),
         };
@@ -102,11 +108,12 @@ impl FormatSpec {
     fn signed(&self, negative: bool, prefix: &str, magnitude: &str) -> String {
         let sign = match self.sign {
             _ if negative => "-",
-            '+' => "+",
-            ' ' => " ",
+            Some('+') => "+",
+            Some(' ') => " ",
             _ => "",
         };
-        self.padded(&format!("{sign}{prefix}"), magnitude, self.align.unwrap_or('>'))
+        let align = self.align.unwrap_or(if self.zero { '=' } else { '>' });
+        self.padded(&format!("{sign}{prefix}"), magnitude, align)
     }
 
     fn padded(&self, sign: &str, text: &str, align: char) -> String {

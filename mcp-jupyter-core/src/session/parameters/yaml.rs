@@ -302,6 +302,8 @@ fn unknown_tag(tag: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(text: &str) -> String {
@@ -383,5 +385,14 @@ mod tests {
             refusal("a: 1\nb: \0"),
             "the character U+0000 is not allowed in YAML (line 2, column 4)"
         );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "(?s).{0,60}|[-a-c0:'\"#,\\[{\\]}&*!|>?%@ \n\t]{0,40}") {
+            if let Err(error) = parse(&text) {
+                prop_assert!(error.line >= 1);
+            }
+        }
     }
 }

@@ -91,7 +91,7 @@ fn python(code: &str) -> Vec<Assigned<'_>> {
 
 fn r_target(_: Language, code: &str) -> Option<Target<'_>> {
     let (name, rest) = match code.strip_prefix('`') {
-        Some(quoted) => quoted.split_once('`')?,
+        Some(quoted) => quoted.split_once('`').filter(|(name, _)| !name.is_empty())?,
         None => split_name_of(code, |character| character == '.')?,
     };
     let rest = rest.trim_start();

@@ -134,7 +134,7 @@ d: ? = [1][0]
     #[test]
     fn r() {
         let source = "alpha <- 0.5 # the rate\nn = 5L\nname <<- 'a # b'\nv <- c(1,\n  2)\nraw <- r\"(a\"b)\"\n\
-                      `odd name` <- TRUE\nf <- function(x = 1) {\n  y <- 2\n  y\n}\nx$y <- 1\nn == 1\nz <- NULL; w = \"\"\n";
+                      `odd name` <- TRUE\nf <- function(x = 1) {\n  y <- 2\n  y\n}\nx$y <- 1\nn == 1\nz <- NULL; w = \"\"\n``= 1\n";
         assert_eq!(
             listed(Language::R, source),
             "alpha: numeric = 0.5 # the rate\nn: integer = 5L\nname: character = 'a # b'\nv: ? = c(1,2)\n\
