@@ -1,16 +1,21 @@
 """Answers the questions in a file of JSON with what papermill and PyYAML do: a list of calls in, a list of answers out."""
 
 import json
+import logging
+import pathlib
 import sys
+import tempfile
 
 # The formatter is an option of papermill that changes what it writes.
 sys.modules["black"] = None
 
 import yaml
 from papermill.cli import _resolve_type
+from papermill.execute import execute_notebook
 from papermill.iorw import NoDatesSafeLoader
 from papermill.parameterize import parameterize_path
 from papermill.translators import papermill_translators, translate_parameters
+from papermill.version import version as papermill_version
 
 
 def texts_as_keys(value):
@@ -19,6 +24,10 @@ def texts_as_keys(value):
     if isinstance(value, list):
         return [texts_as_keys(item) for item in value]
     return value
+
+
+def version():
+    return papermill_version
 
 
 def typed(text):
@@ -44,6 +53,21 @@ def path(template, parameters):
     return parameterize_path(template, parameters)
 
 
+def prepare(notebook, parameters, report_mode):
+    with tempfile.TemporaryDirectory() as folder:
+        notebook_path = pathlib.Path(folder, "in.ipynb")
+        notebook_path.write_text(json.dumps(notebook), encoding="utf-8")
+        output_path = pathlib.Path(folder, "out.ipynb")
+        execute_notebook(notebook_path, output_path, parameters, prepare_only=True, report_mode=report_mode)
+        prepared = json.loads(output_path.read_text(encoding="utf-8"))
+    # It raises the version and draws identifiers by lot.
+    del prepared["nbformat_minor"]
+    for cell in prepared["cells"]:
+        cell.pop("id", None)
+    prepared["metadata"]["papermill"].update(input_path="in.ipynb", output_path="out.ipynb")
+    return prepared
+
+
 def evaluate(source):
     names = {}
     exec(source, names)
@@ -58,6 +82,7 @@ def answer(call, *arguments):
         return {"error": f"{type(error).__name__}: {error}"}
 
 
+logging.disable()
 with open(sys.argv[1], encoding="utf-8") as questions:
     answers = [answer(*question) for question in json.load(questions)]
 with open(sys.argv[2], "w", encoding="utf-8") as file:

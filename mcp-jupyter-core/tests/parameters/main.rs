@@ -3,8 +3,10 @@
 mod papermill;
 
 use mcp_jupyter_core::model::{Json, JsonMap};
+use mcp_jupyter_core::session::notebook::Notebook;
 use mcp_jupyter_core::session::parameters::{
-    Language, ParameterArguments, PathValues, fill_path, inspect_source, typed_value,
+    InjectOptions, Language, PapermillRecord, ParameterArguments, PathValues, fill_path, hide_sources, inject,
+    inspect_source, record_papermill, typed_value,
 };
 use papermill::{Papermill, call};
 use proptest::prelude::*;
@@ -418,6 +420,109 @@ fn paths_are_filled_as_papermill_fills_them() {
                     .iter()
                     .any(|it| error.to_string().contains(it)) => {}
             (ours, theirs) => differences.push(format!("{template}: ours {ours:?}, papermill's {theirs:?}")),
+        }
+    }
+    assert_no_differences(&differences);
+}
+
+/// Notebooks whose cells have each of the tags, or none, in many orders, some after a run of papermill.
+fn tagged_notebook() -> impl Strategy<Value = Json> {
+    let tags = prop_oneof![
+        Just(None),
+        Just(Some(vec![])),
+        Just(Some(vec!["parameters"])),
+        Just(Some(vec!["injected-parameters"])),
+        Just(Some(vec!["other", "parameters"])),
+    ];
+    let cell = (tags, any::<bool>()).prop_map(|(tags, code)| {
+        let mut metadata = JsonMap::new();
+        if let Some(tags) = tags {
+            metadata.insert(
+                "tags".to_owned(),
+                tags.into_iter().map(Json::from).collect::<Vec<_>>().into(),
+            );
+        }
+        let mut cell = JsonMap::from_iter([
+            ("cell_type".to_owned(), if code { "code" } else { "markdown" }.into()),
+            ("metadata".to_owned(), metadata.into()),
+            ("source".to_owned(), Json::from(vec!["a = 1\n".into(), "b = 2".into()])),
+        ]);
+        if code {
+            cell.insert("outputs".to_owned(), Vec::new().into());
+            cell.insert("execution_count".to_owned(), Json::Null);
+        }
+        cell.into()
+    });
+    (prop::collection::vec(cell, 0..5), any::<bool>(), 0..6_i64).prop_map(|(cells, run_before, minor)| {
+        let mut notebook = Json::parse(
+            br#"{"nbformat": 4, "metadata": {"kernelspec": {"name": "python3", "display_name": "Python"},
+                "language_info": {"name": "python"}}}"#,
+        )
+        .expect("a notebook without cells");
+        let members = notebook.as_object_mut().expect("it is an object");
+        members.insert("nbformat_minor".to_owned(), minor.into());
+        members.insert("cells".to_owned(), cells.into());
+        if run_before {
+            let papermill = Json::parse(br#"{"version": "1.0", "parameters": {"z": 1}, "duration": 3.0}"#);
+            let metadata = members["metadata"].as_object_mut().expect("it is an object");
+            metadata.insert("papermill".to_owned(), papermill.expect("an object"));
+        }
+        notebook
+    })
+}
+
+/// What papermill prepares, by our functions; without what it draws by lot.
+fn prepared(notebook: &Json, parameters: &JsonMap, report_mode: bool, version: &str) -> Json {
+    let mut document = Notebook::parse(notebook.to_string().as_bytes()).expect("a notebook");
+    let record = PapermillRecord {
+        version,
+        input_path: "in.ipynb",
+        output_path: Some("out.ipynb"),
+        parameters,
+    };
+    record_papermill(&mut document, &record);
+    let options = InjectOptions {
+        report_mode,
+        ..InjectOptions::default()
+    };
+    inject(&mut document, parameters, &options).expect("Python has all values");
+    if report_mode {
+        hide_sources(&mut document);
+    }
+    let mut prepared = Json::parse(&document.to_bytes()).expect("a notebook is JSON");
+    let members = prepared.as_object_mut().expect("a notebook is an object");
+    members.shift_remove("nbformat_minor");
+    if let Some(Json::Array(cells)) = members.get_mut("cells") {
+        for cell in cells.iter_mut().filter_map(Json::as_object_mut) {
+            cell.shift_remove("id");
+        }
+    }
+    prepared
+}
+
+#[test]
+fn notebooks_are_prepared_as_papermill_does() {
+    let papermill = papermill_or_return!();
+    let version = papermill
+        .ask(vec![call("version", [])])
+        .remove(0)
+        .expect("papermill has a version");
+    let version = version.as_str().expect("the version is a text").into_owned();
+    let parameters = prop::collection::vec(("[a-d]", json_value()), 0..3).prop_map(JsonMap::from_iter);
+    let cases = generated(300, (tagged_notebook(), parameters, any::<bool>()));
+    let question = |(notebook, parameters, report_mode): &(Json, JsonMap, bool)| {
+        call(
+            "prepare",
+            [notebook.clone(), parameters.clone().into(), (*report_mode).into()],
+        )
+    };
+    let answers = papermill.ask(cases.iter().map(question).collect());
+    let mut differences = Vec::new();
+    for ((notebook, parameters, report_mode), answer) in cases.iter().zip(answers) {
+        let ours = prepared(notebook, parameters, *report_mode, &version).to_string();
+        let theirs = answer.map(|prepared| prepared.to_string());
+        if theirs.as_ref() != Ok(&ours) {
+            differences.push(format!("{notebook}: ours {ours}, papermill's {theirs:?}"));
         }
     }
     assert_no_differences(&differences);
