@@ -178,7 +178,6 @@ fn sum_of_sixties(text: &str) -> Option<f64> {
         value += parse_float(part)? * base;
         base *= 60.0;
     }
-    // `0.0 + -0.0` would lose nothing here: the sign was taken off before.
     Some(value)
 }
 
