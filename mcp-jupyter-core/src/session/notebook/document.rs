@@ -68,12 +68,11 @@ impl Notebook {
     }
 
     /// The file's content.
+    #[expect(clippy::missing_panics_doc, reason = "writing to memory does not fail")]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        match self.write_to(&mut bytes) {
-            Ok(()) => bytes,
-            Err(error) => unreachable!("writing to memory failed: {error}"),
-        }
+        self.write_to(&mut bytes).expect("writing to memory does not fail");
+        bytes
     }
 
     /// Finds out whether a notebook can be saved at `path`, before work is done whose result has to go there. Leaves

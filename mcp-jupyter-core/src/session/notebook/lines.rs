@@ -107,9 +107,8 @@ pub(super) fn find_boundary(text: &str) -> Option<(usize, usize)> {
     loop {
         let at = from + bytes[from..].iter().position(|byte| MAY_END_LINE[usize::from(*byte)])?;
         let length = match &bytes[at..] {
-            [b'\r', b'\n', ..] => 2,
+            [b'\r', b'\n', ..] | [0xc2, 0x85, ..] => 2,
             [b'\n' | 0x0b | 0x0c | b'\r' | 0x1c..=0x1e, ..] => 1,
-            [0xc2, 0x85, ..] => 2,
             [0xe2, 0x80, 0xa8 | 0xa9, ..] => 3,
             _ => 0,
         };

@@ -322,3 +322,65 @@ fn bundle_members(bundle: &JsonMap) -> Vec<Member<'_>> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(chunks: &[&str]) -> String {
+        let mut out = Vec::new();
+        let mut writer = Writer {
+            out: &mut out,
+            buffer: Vec::new(),
+            failure: None,
+            with_ids: true,
+        };
+        writer
+            .lines(0, |sink| chunks.iter().for_each(|chunk| sink(chunk)))
+            .unwrap();
+        writer.flush();
+        String::from_utf8(out).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn lines_do_not_depend_on_chunks(chunks in prop::collection::vec("[a\r\n\u{85}\u{2028}]{0,4}", 0..8)) {
+            let chunks: Vec<&str> = chunks.iter().map(String::as_str).collect();
+            prop_assert_eq!(written(&chunks), written(&[&chunks.concat()]));
+        }
+    }
+
+    #[test]
+    fn lines_keep_their_ends() {
+        assert_eq!(written(&[]), "[]");
+        assert_eq!(written(&[""]), "[]");
+        assert_eq!(
+            written(&["a\r", "\nb\r", "", "c\n"]),
+            "[\n \"a\\r\\n\",\n \"b\\r\",\n \"c\\n\"\n]"
+        );
+    }
+
+    #[test]
+    fn a_failure_is_told_and_ends_the_writing() {
+        struct Full(usize);
+        impl io::Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                self.0 += 1;
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut cells = Vec::new();
+        cells.resize(1000, Cell::new_code("a".into(), &"x = 1\n".repeat(100)));
+        let text = br#"{"nbformat":4,"nbformat_minor":5,"metadata":{},"cells":[]}"#;
+        let mut document = Notebook::parse(text).unwrap();
+        *document.cells_mut() = cells;
+        let mut out = Full(0);
+        let error = notebook(&document, &mut out).unwrap_err();
+        assert_eq!((error.kind(), out.0), (io::ErrorKind::StorageFull, 1));
+    }
+}
