@@ -36,7 +36,8 @@ fn agrees(document: &str, verdict: &Verdict, check_quirks: bool) -> bool {
     match Notebook::parse(document.as_bytes()) {
         Ok(notebook) => {
             assert_eq!(&String::from_utf8(notebook.to_bytes()).unwrap(), expected, "{document}");
-            if check_quirks {
+            // A later version is a quirk in itself; nbformat holds it to be valid.
+            if check_quirks && notebook.nbformat_minor() <= 5 {
                 let quirks = notebook.quirks();
                 assert_eq!(
                     quirks.is_empty(),
@@ -156,6 +157,15 @@ const ODD: [&str; 14] = [
 fn odd_notebooks_are_kept_as_nbformat_keeps_them() {
     let documents = ODD.map(str::to_owned);
     assert_eq!(compare(&documents, true), documents.len());
+}
+
+#[test]
+#[ignore = "a campaign over the notebooks in the folder MCP_JUPYTER_TEST_FOLDER"]
+fn notebooks_of_a_folder_are_written_as_nbformat_writes_them() {
+    let folder = std::env::var_os("MCP_JUPYTER_TEST_FOLDER").expect("MCP_JUPYTER_TEST_FOLDER names a folder");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let documents: Vec<String> = files.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    assert_ne!(compare(&documents, true), 0);
 }
 
 proptest! {

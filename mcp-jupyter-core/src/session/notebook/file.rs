@@ -182,3 +182,57 @@ fn fill(file: &mut File, durability: Durability, content: Content<'_>) -> io::Re
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn half(out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(b"half of what is ")?;
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn names(folder: &Path) -> Vec<PathBuf> {
+        fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect()
+    }
+
+    #[test]
+    fn a_failed_replacement_leaves_the_old_file_and_no_other() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("a.ipynb");
+        let error = replace(&path, Durability::Power, &half).unwrap_err();
+        assert!(names(folder.path()).is_empty());
+        assert!(matches!(error, SessionError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull));
+        fs::write(&path, "old").unwrap();
+        replace(&path, Durability::Process, &half).unwrap_err();
+        assert_eq!(names(folder.path()), [path.clone()]);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+    }
+
+    #[test]
+    fn what_cannot_be_replaced_is_overwritten_in_place() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("a.ipynb");
+        fs::write(&path, "old and longer").unwrap();
+        let cause = || io::Error::from(io::ErrorKind::ResourceBusy);
+        overwrite(&path, Durability::Power, &|out| out.write_all(b"new"), cause()).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        let error = overwrite(&path, Durability::Process, &half, cause()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(names(folder.path()), [path]);
+    }
+
+    #[test]
+    fn the_cause_is_told_where_overwriting_is_forbidden_too() {
+        let folder = TempDir::new().unwrap();
+        let cause = io::Error::from(io::ErrorKind::ReadOnlyFilesystem);
+        let error = overwrite(&folder.path().join("none"), Durability::Process, &half, cause).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ReadOnlyFilesystem);
+    }
+}
