@@ -99,6 +99,18 @@ impl KernelSpecs {
         }
     }
 
+    /// The interpreter that the search is relative to; none where there is no Python at all.
+    ///
+    /// # Errors
+    /// [`KernelError::InvalidKernelSpec`] where the chosen interpreter cannot be used. The search itself passes over it.
+    pub fn python(&self) -> Result<Option<PathBuf>, KernelError> {
+        let Some(chosen) = &self.python else {
+            return Ok(self.interpreter().map(|interpreter| interpreter.executable.clone()));
+        };
+        let interpreter = Interpreter::find(chosen, &self.environment).map_err(|reason| unusable(chosen, reason))?;
+        Ok(Some(interpreter.executable))
+    }
+
     /// The folders that are searched for kernelspecs, first the one that takes precedence.
     ///
     /// Whether they exist does not matter. This is `jupyter_path("kernels")`, then IPython's folder, then the
@@ -155,10 +167,7 @@ impl KernelSpecs {
     }
 
     fn chosen_python(&self, python: &Path) -> Result<KernelSpec, KernelError> {
-        let invalid = |reason: String| KernelError::InvalidKernelSpec {
-            path: python.to_owned(),
-            reason,
-        };
+        let invalid = |reason| unusable(python, reason);
         let interpreter = Interpreter::find(python, &self.environment).map_err(invalid)?;
         let resources = interpreter.ipykernel(&self.environment).map_err(invalid)?;
         resources
@@ -238,6 +247,13 @@ impl KernelSpecs {
         } else {
             tracing::debug!(python = %python.display(), reason, "interpreter passed over");
         }
+    }
+}
+
+fn unusable(python: &Path, reason: String) -> KernelError {
+    KernelError::InvalidKernelSpec {
+        path: python.to_owned(),
+        reason,
     }
 }
 

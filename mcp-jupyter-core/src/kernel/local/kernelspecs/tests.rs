@@ -163,6 +163,17 @@ fn a_missing_or_broken_python_is_passed_over() {
 }
 
 #[test]
+fn the_search_names_the_interpreter_it_is_relative_to() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.specs(None).python().unwrap(), None);
+    let prefix = scene.virtual_environment("venv");
+    scene.set("VIRTUAL_ENV", &prefix);
+    assert_eq!(scene.specs(None).python().unwrap(), Some(prefix.join("bin/python")));
+    let error = scene.specs(Some(Path::new("/bin/false"))).python().unwrap_err();
+    assert!(error.to_string().starts_with("/bin/false: is no Python 3"), "{error}");
+}
+
+#[test]
 fn the_first_folder_wins_and_names_are_lower_case() {
     let mut scene = Scene::isolated();
     scene.set("JUPYTER_PATH", scene.path("first"));

@@ -1,0 +1,30 @@
+"""Run Jupyter notebooks on real kernels."""
+
+from ._native import KernelSpec, __version__, kernelspec, kernelspecs
+from .exceptions import (
+    CorruptError,
+    Error,
+    InvalidRequestError,
+    KernelDiedError,
+    KernelStartError,
+    NotFoundError,
+    SystemCallError,
+    TimedOutError,
+    UnsupportedError,
+)
+
+__all__ = [
+    "CorruptError",
+    "Error",
+    "InvalidRequestError",
+    "KernelDiedError",
+    "KernelSpec",
+    "KernelStartError",
+    "NotFoundError",
+    "SystemCallError",
+    "TimedOutError",
+    "UnsupportedError",
+    "__version__",
+    "kernelspec",
+    "kernelspecs",
+]

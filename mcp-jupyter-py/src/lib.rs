@@ -1,0 +1,15 @@
+//! The Python module `mcp_jupyter`: conversions between Python and `mcp-jupyter-core`, and no decisions of its own.
+
+mod error;
+mod kernel;
+
+/// The compiled half of the package `mcp_jupyter`.
+#[pyo3::pymodule]
+mod _native {
+    #[pymodule_export]
+    use crate::kernel::{PyKernelSpec, kernelspec, kernelspecs};
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals, reason = "the name that Python has for it")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+}
