@@ -129,11 +129,20 @@ impl Interpreter {
     fn meant_by(&self, program: &str) -> Option<PathBuf> {
         match program.strip_prefix("python")? {
             "" | "3" => Some(self.executable.clone()),
-            version if version.starts_with("3.") => {
-                Some(self.prefix.join("bin").join(program)).filter(|path| path.is_file())
-            }
+            version if version.starts_with("3.") => self.of_version(program),
             _ => None,
         }
+    }
+
+    /// The interpreter of a version: this one, or another one beside it.
+    fn of_version(&self, program: &str) -> Option<PathBuf> {
+        let named = self.prefix.join("bin").join(program);
+        let real = named.canonicalize().ok()?;
+        let is_this = self
+            .executable
+            .canonicalize()
+            .is_ok_and(|executable| executable == real);
+        Some(if is_this { self.executable.clone() } else { named })
     }
 }
 

@@ -269,12 +269,14 @@ fn a_name_that_is_not_there_is_answered_with_those_that_are() {
 fn python_in_a_command_is_the_interpreter_whose_environment_was_searched() {
     let mut scene = Scene::isolated();
     let [own, other] = ["own", "other"].map(|name| scene.virtual_environment(name));
+    symlink("python", own.join("bin/python3.11")).unwrap();
     fs::write(own.join("bin/python3.12"), "").unwrap();
     scene.set("VIRTUAL_ENV", &other);
     let own_python = own.join("bin/python");
     for (program, expected) in [
         ("python", own_python.to_str().unwrap()),
         ("python3", own_python.to_str().unwrap()),
+        ("python3.11", own_python.to_str().unwrap()),
         ("python3.12", own.join("bin/python3.12").to_str().unwrap()),
         ("python3.8", "python3.8"),
         ("python2", "python2"),
