@@ -1,0 +1,83 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use super::papermill::PapermillArgs;
+use super::run::RunArgs;
+
+/// Run Jupyter notebooks: every output kept, the notebook always saved, no kernel left behind.
+#[derive(Debug, Parser)]
+#[command(name = "mcp-jupyter", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Run(Box<RunArgs>),
+    Papermill(Box<PapermillArgs>),
+    Inspect(InspectArgs),
+    Kernels(KernelsArgs),
+    Doctor(DoctorArgs),
+    Completions(CompletionsArgs),
+}
+
+pub(super) const EXIT_CODES: &str = "\
+Exit codes:
+  0    all went well
+  1    a cell failed, or the notebook could not be saved
+  2    the command line or what it names makes no sense
+  3    a notebook could not be read, or is none
+  4    there is no such kernel, or it did not start
+  5    the kernel died
+  6    a cell or the run took longer than allowed
+  130  interrupted (Ctrl-C)
+  143  terminated (SIGTERM)
+
+Environment:
+  NO_COLOR, FORCE_COLOR   never, or always, colour tracebacks and messages
+  MCP_JUPYTER_LOG         what to log on stderr, such as `info` or `mcp_jupyter_core=debug` (default: warn)";
+
+/// List the parameters that a notebook takes, with their types and defaults
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// The notebook; `-` for standard input
+    pub(crate) notebook: PathBuf,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// List the kernels that notebooks can run on
+#[derive(Debug, Args)]
+pub(crate) struct KernelsArgs {
+    /// Look into the environment of this Python first
+    #[arg(long, value_name = "PATH")]
+    pub(crate) python: Option<PathBuf>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Say what is installed, what is missing, and how to mend it
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Examine this Python as well
+    #[arg(long, value_name = "PATH")]
+    pub(crate) python: Option<PathBuf>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Print the completion script of a shell
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: Shell,
+}

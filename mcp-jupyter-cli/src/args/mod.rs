@@ -1,0 +1,10 @@
+//! What the command line looks like: clap structs, and the parsing of single values. Nothing here acts.
+
+mod mcp_jupyter;
+mod papermill;
+mod run;
+mod values;
+
+pub(crate) use mcp_jupyter::{Cli, Command, CompletionsArgs, DoctorArgs, InspectArgs, KernelsArgs};
+pub(crate) use papermill::{LogLevel, PapermillArgs};
+pub(crate) use run::{DestinationArgs, ParameterArgs, RunArgs, TransportArg};

@@ -1,0 +1,15 @@
+//! The subcommands, one file and one function each.
+
+mod completions;
+mod doctor;
+mod inspect;
+mod kernels;
+mod papermill;
+mod run;
+
+pub(crate) use completions::completions;
+pub(crate) use doctor::doctor;
+pub(crate) use inspect::inspect;
+pub(crate) use kernels::kernels;
+pub(crate) use papermill::papermill;
+pub(crate) use run::run;

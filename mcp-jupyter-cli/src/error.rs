@@ -1,0 +1,111 @@
+use std::path::PathBuf;
+
+use mcp_jupyter_core::Error;
+use mcp_jupyter_core::ErrorKind;
+use mcp_jupyter_core::session::SessionError;
+
+use crate::exit::Exit;
+
+/// What keeps a command from doing its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// What the command line asks for makes no sense.
+    #[error("{message}")]
+    Usage { message: String, hint: Option<String> },
+    /// A notebook cannot be read.
+    #[error("{}", unreadable(name, source))]
+    Input { name: String, source: SessionError },
+    /// No kernel to run a notebook on.
+    #[error("{}", chain(source))]
+    NoKernel { source: Error, hint: String },
+    /// The notebook does not say which kernel it wants.
+    #[error("the notebook names no kernel (available: {available})")]
+    KernelNotNamed { available: String },
+    /// Something cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Output { path: PathBuf, source: std::io::Error },
+    /// The system does not let us listen to signals.
+    #[error("cannot listen to signals: {source}")]
+    Signals { source: std::io::Error },
+    /// Anything else that the library could not do.
+    #[error("{}", chain(.0))]
+    Core(#[from] Error),
+}
+
+pub(crate) const KERNEL_HINT: &str = "choose one with --kernel NAME, or run on an interpreter that has ipykernel with \
+                                      --python PATH; `mcp-jupyter doctor` says what is missing";
+
+impl CliError {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::Usage {
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    pub(crate) fn usage_with_hint(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage {
+            message: message.into(),
+            hint: Some(hint.into()),
+        }
+    }
+
+    /// What the user can do about it.
+    pub(crate) fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Usage { hint, .. } => hint.as_deref(),
+            Self::NoKernel { hint, .. } => Some(hint),
+            Self::KernelNotNamed { .. } => Some(KERNEL_HINT),
+            Self::Input { .. } | Self::Output { .. } | Self::Signals { .. } | Self::Core(_) => None,
+        }
+    }
+
+    /// The error as one of the notebook `name`.
+    pub(crate) fn about(&self, name: &str) -> String {
+        match self {
+            Self::Input { .. } => self.to_string(),
+            _ => format!("{name}: {self}"),
+        }
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Usage { .. } => Exit::Usage,
+            Self::Input { .. } => Exit::BadNotebook,
+            Self::NoKernel { .. } | Self::KernelNotNamed { .. } => Exit::KernelStart,
+            Self::Output { .. } | Self::Signals { .. } => Exit::Failed,
+            Self::Core(error) => error.kind().into(),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Usage { .. } => ErrorKind::InvalidRequest,
+            Self::Input { source, .. } => source.kind(),
+            Self::NoKernel { source, .. } | Self::Core(source) => source.kind(),
+            Self::KernelNotNamed { .. } => ErrorKind::NotFound,
+            Self::Output { .. } | Self::Signals { .. } => ErrorKind::Io,
+        }
+    }
+}
+
+impl From<SessionError> for CliError {
+    fn from(error: SessionError) -> Self {
+        Self::Core(error.into())
+    }
+}
+
+/// Why a notebook cannot be read; most errors name its path themselves.
+fn unreadable(name: &str, error: &SessionError) -> String {
+    match error {
+        SessionError::InvalidNotebook { .. } => format!("{name}: {}", chain(error)),
+        SessionError::Io { .. } => format!("cannot {}", chain(error)),
+        _ => chain(error),
+    }
+}
+
+/// An error and its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |sentence, cause| format!("{sentence}: {cause}"))
+}

@@ -1,0 +1,20 @@
+//! Logs, on stderr: stdout belongs to data.
+
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+const VARIABLE: &str = "MCP_JUPYTER_LOG";
+
+/// Logs what `MCP_JUPYTER_LOG` asks for, warnings unless it says otherwise.
+pub(crate) fn init() {
+    let wanted = std::env::var(VARIABLE).unwrap_or_default();
+    let targets = wanted.parse::<Targets>().ok().filter(|_| !wanted.is_empty());
+    let filter = targets.unwrap_or_else(|| Targets::new().with_default(tracing::Level::WARN));
+    let format = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .compact();
+    // Only a second call in one process can fail, and then there is a subscriber.
+    let _ = tracing_subscriber::registry().with(format).with(filter).try_init();
+}
