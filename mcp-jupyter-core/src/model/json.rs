@@ -55,6 +55,9 @@ enum NumberRepr {
 impl Number {
     /// A number from a literal that the parser has validated.
     pub(super) fn from_literal(literal: &str) -> Self {
+        if literal.contains(['.', 'e', 'E']) {
+            return Self(NumberRepr::Literal(literal.into()));
+        }
         match literal.parse::<i64>() {
             Ok(value) if literal != "-0" => Self(NumberRepr::Int(value)),
             _ => Self(NumberRepr::Literal(literal.into())),
@@ -124,6 +127,11 @@ impl Json {
     /// which no UTF-8 text can hold.
     pub fn parse(document: &[u8]) -> Result<Self, JsonError> {
         json_parser::parse_document(document)
+    }
+
+    /// Parses a document as [`Json::parse`] does, but a long string shares the memory of `document`.
+    pub(crate) fn parse_shared(document: &Bytes) -> Result<Self, JsonError> {
+        json_parser::parse_shared(document)
     }
 
     /// Parses the content of a received message: a long string shares the memory of `frame`, bytes that are not
@@ -217,13 +225,14 @@ impl Json {
 /// Writes `text` as a JSON string without its quotes, escaping what Python's `json.dumps(…, ensure_ascii=False)`
 /// escapes.
 pub(crate) fn write_escaped(out: &mut impl fmt::Write, text: &str) -> fmt::Result {
-    let mut start = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.write_str(&text[start..at])?;
-        start = at + 1;
+    let mut rest = text;
+    loop {
+        let (plain, after) = rest.split_at(plain_length(rest.as_bytes()));
+        out.write_str(plain)?;
+        let Some(byte) = after.bytes().next() else {
+            return Ok(());
+        };
+        rest = &after[1..];
         match byte {
             b'"' => out.write_str("\\\"")?,
             b'\\' => out.write_str("\\\\")?,
@@ -235,7 +244,26 @@ pub(crate) fn write_escaped(out: &mut impl fmt::Write, text: &str) -> fmt::Resul
             _ => write!(out, "\\u{byte:04x}")?,
         }
     }
-    out.write_str(&text[start..])
+}
+
+/// The length of the start of `bytes` that stands in a JSON string as it is: up to a quote, a backslash or a control
+/// character.
+///
+/// Notebooks are mostly long strings, so whole blocks are looked at.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "without a branch for each byte a block takes a few instructions"
+)]
+pub(super) fn plain_length(bytes: &[u8]) -> usize {
+    let is_special = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
+    let mut at = 0;
+    while let Some(block) = bytes[at..].first_chunk::<32>() {
+        if block.iter().fold(false, |found, byte| found | is_special(byte)) {
+            break;
+        }
+        at += block.len();
+    }
+    at + bytes[at..].iter().position(is_special).unwrap_or(bytes.len() - at)
 }
 
 /// Compact JSON, members in their order.
@@ -408,5 +436,26 @@ impl<'de> Visitor<'de> for JsonVisitor {
             members.insert(key, value);
         }
         Ok(Json::Object(members))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_plain_start_ends_before_the_first_special_byte(start in "[ !#-\\[\\]-~é]{0,80}", end in "|[\"\\\\\0-\x1f]é") {
+            prop_assert_eq!(plain_length(format!("{start}{end}").as_bytes()), start.len());
+        }
+    }
+
+    #[test]
+    fn what_python_escapes_is_escaped() {
+        let mut out = String::new();
+        write_escaped(&mut out, "a\"\\/\n\r\t\u{8}\u{c}\u{1}\u{7f}é\u{2028}").unwrap();
+        assert_eq!(out, "a\\\"\\\\/\\n\\r\\t\\b\\f\\u0001\u{7f}é\u{2028}");
     }
 }

@@ -1,64 +1,65 @@
 //! The parser behind [`Json::parse`] and [`Json::parse_frame`].
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
-use super::json::{Json, JsonError, JsonMap, Number};
+use super::json::{Json, JsonError, JsonMap, Number, plain_length};
 use super::text::{Text, unescape};
 
 /// Nesting beyond this is refused: the parser recurses, and no notebook comes near it.
 const DEPTH_LIMIT: usize = 512;
 
 /// A string of a message whose literal is longer than this, in bytes, is not decoded but shares the frame's memory.
-const LITERAL_LIMIT: usize = 1 << 20;
+const FRAME_LIMIT: usize = 1 << 20;
+
+/// The same of a document that is read from a file, where images are shorter and plenty.
+const DOCUMENT_LIMIT: usize = 1 << 16;
 
 pub(super) fn parse_document(document: &[u8]) -> Result<Json, JsonError> {
+    Parser::new(checked(document)?).document()
+}
+
+pub(super) fn parse_shared(document: &Bytes) -> Result<Json, JsonError> {
+    let mut parser = Parser::new(checked(document)?);
+    parser.shared = Some((document, DOCUMENT_LIMIT));
+    parser.document()
+}
+
+fn checked(document: &[u8]) -> Result<&str, JsonError> {
     let text = std::str::from_utf8(document)
         .map_err(|error| error_at(document, error.valid_up_to(), "a byte that is not UTF-8"))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    Parser {
-        text,
-        at: 0,
-        depth: 0,
-        frame: None,
-        lone_surrogates: false,
-    }
-    .document()
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 pub(super) fn parse_frame(frame: &Bytes) -> Result<Json, JsonError> {
-    match std::str::from_utf8(frame) {
-        Ok(text) => Parser {
-            text,
-            at: 0,
-            depth: 0,
-            frame: Some(frame),
-            lone_surrogates: true,
-        }
-        .document(),
-        Err(_) => {
-            let text = String::from_utf8_lossy(frame);
-            Parser {
-                text: &text,
-                at: 0,
-                depth: 0,
-                frame: None,
-                lone_surrogates: true,
-            }
-            .document()
-        }
-    }
+    let text = String::from_utf8_lossy(frame);
+    let mut parser = Parser::new(&text);
+    parser.lone_surrogates = true;
+    parser.shared = matches!(text, Cow::Borrowed(_)).then_some((frame, FRAME_LIMIT));
+    parser.document()
 }
 
 struct Parser<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
-    /// The memory that `text` lies in, where long strings may share it.
-    frame: Option<&'a Bytes>,
+    /// The memory that `text` lies in, where strings may share it, and the length beyond which they do.
+    shared: Option<(&'a Bytes, usize)>,
     lone_surrogates: bool,
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            at: 0,
+            depth: 0,
+            shared: None,
+            lone_surrogates: false,
+        }
+    }
+
     fn document(mut self) -> Result<Json, JsonError> {
         let value = self.value()?;
         self.skip_space();
@@ -213,6 +214,7 @@ impl Parser<'_> {
         let start = self.at;
         let mut escapes = 0_usize;
         loop {
+            self.at += plain_length(&self.text.as_bytes()[self.at..]);
             match self.peek() {
                 None => return Err(self.error("the document ends inside a string")),
                 Some(b'"') => break,
@@ -221,14 +223,13 @@ impl Parser<'_> {
                     self.at += 1;
                     self.escape()?;
                 }
-                Some(0..0x20) => return Err(self.error("a control character inside a string")),
-                Some(_) => self.at += 1,
+                Some(_) => return Err(self.error("a control character inside a string")),
             }
         }
         let literal = &self.text[start..self.at];
         self.at += 1;
-        if let Some(frame) = self.frame.filter(|_| literal.len() > LITERAL_LIMIT) {
-            return Ok(Text::from_literal(frame.slice_ref(literal.as_bytes())));
+        if let Some((memory, _)) = self.shared.filter(|(_, limit)| literal.len() > *limit) {
+            return Ok(Text::from_literal(memory.slice_ref(literal.as_bytes())));
         }
         if escapes == 0 {
             return Ok(Text::from(literal));

@@ -18,9 +18,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// text.append(Text::from("0.1\n"));
 /// assert_eq!(text.to_str(), "loss 0.1\n");
 /// ```
-#[derive(Clone, Default)]
-pub struct Text {
-    pieces: Vec<Piece>,
+#[derive(Clone)]
+pub struct Text(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    /// By far the most; no list is allocated for them.
+    Owned(String),
+    Pieces(Vec<Piece>),
 }
 
 #[derive(Clone)]
@@ -30,79 +35,110 @@ enum Piece {
     Literal(Bytes),
 }
 
+impl Piece {
+    fn size(&self) -> usize {
+        match self {
+            Piece::Owned(text) => text.len(),
+            Piece::Literal(literal) => literal.len(),
+        }
+    }
+}
+
 /// Appending below this size, in bytes, copies; above it the new text becomes a piece of its own.
 const MERGE_LIMIT: usize = 1 << 20;
 
 impl Text {
     /// A text over the escaped literal of a JSON string, which the parser has validated.
     pub(super) fn from_literal(literal: Bytes) -> Self {
-        Self {
-            pieces: vec![Piece::Literal(literal)],
-        }
+        Self(Repr::Pieces(vec![Piece::Literal(literal)]))
     }
 
     /// Whether there is no character in it.
     pub fn is_empty(&self) -> bool {
-        self.pieces.iter().all(|piece| match piece {
-            Piece::Owned(text) => text.is_empty(),
-            Piece::Literal(literal) => literal.is_empty(),
-        })
+        self.size() == 0
     }
 
     /// The memory that the text occupies, in bytes; its length where it holds no escaped literal.
     pub fn size(&self) -> usize {
-        self.pieces
-            .iter()
-            .map(|piece| match piece {
-                Piece::Owned(text) => text.len(),
-                Piece::Literal(literal) => literal.len(),
-            })
-            .sum()
+        match &self.0 {
+            Repr::Owned(text) => text.len(),
+            Repr::Pieces(pieces) => pieces.iter().map(Piece::size).sum(),
+        }
     }
 
     /// Appends `more`, without copying what is large.
     pub fn append(&mut self, more: Text) {
-        for piece in more.pieces {
-            match (self.pieces.last_mut(), piece) {
-                (Some(Piece::Owned(end)), Piece::Owned(text)) if text.len() < MERGE_LIMIT => end.push_str(&text),
-                (_, piece) => self.pieces.push(piece),
+        match (&mut self.0, more.0) {
+            (Repr::Owned(end), Repr::Owned(text)) if text.len() < MERGE_LIMIT => end.push_str(&text),
+            (_, more) => {
+                let mut pieces = std::mem::take(self).into_pieces();
+                for piece in Text(more).into_pieces() {
+                    match (pieces.last_mut(), piece) {
+                        (Some(Piece::Owned(end)), Piece::Owned(text)) if text.len() < MERGE_LIMIT => {
+                            end.push_str(&text);
+                        }
+                        (_, piece) => pieces.push(piece),
+                    }
+                }
+                self.0 = Repr::Pieces(pieces);
             }
         }
     }
 
-    /// The whole text as one string; copies unless it is one owned piece.
+    fn into_pieces(self) -> Vec<Piece> {
+        match self.0 {
+            Repr::Owned(text) => vec![Piece::Owned(text)],
+            Repr::Pieces(pieces) => pieces,
+        }
+    }
+
+    /// The whole text as one string; copies unless it is one piece without escapes.
     pub fn to_str(&self) -> Cow<'_, str> {
-        match self.pieces.as_slice() {
-            [] => Cow::Borrowed(""),
-            [Piece::Owned(text)] => Cow::Borrowed(text),
-            _ => {
-                let mut whole = String::with_capacity(self.size());
-                self.for_each_chunk(|chunk| whole.push_str(chunk));
-                Cow::Owned(whole)
-            }
+        match &self.0 {
+            Repr::Owned(text) => Cow::Borrowed(text),
+            Repr::Pieces(pieces) => match pieces.as_slice() {
+                [Piece::Owned(text)] => Cow::Borrowed(text),
+                [Piece::Literal(literal)] if !literal.contains(&b'\\') => Cow::Borrowed(as_str(literal)),
+                _ => {
+                    let mut whole = String::with_capacity(self.size());
+                    self.for_each_chunk(|chunk| whole.push_str(chunk));
+                    Cow::Owned(whole)
+                }
+            },
         }
     }
 
     /// The whole text as an owned string.
-    pub fn into_string(mut self) -> String {
-        match self.pieces.as_mut_slice() {
-            [Piece::Owned(text)] => std::mem::take(text),
-            _ => self.to_str().into_owned(),
+    pub fn into_string(self) -> String {
+        match self.0 {
+            Repr::Owned(text) => text,
+            Repr::Pieces(_) => self.to_str().into_owned(),
         }
     }
 
     /// Calls `sink` with successive parts of the decoded text, never copying the whole.
     pub fn for_each_chunk(&self, mut sink: impl FnMut(&str)) {
-        for piece in &self.pieces {
+        let pieces = match &self.0 {
+            Repr::Owned(text) => return sink(text),
+            Repr::Pieces(pieces) => pieces,
+        };
+        for piece in pieces {
             match piece {
                 Piece::Owned(text) => sink(text),
-                Piece::Literal(literal) => {
-                    let literal = std::str::from_utf8(literal).expect("the parser has validated the literal");
-                    unescape(literal, &mut sink);
-                }
+                Piece::Literal(literal) => unescape(as_str(literal), &mut sink),
             }
         }
     }
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self(Repr::Owned(String::new()))
+    }
+}
+
+fn as_str(literal: &[u8]) -> &str {
+    std::str::from_utf8(literal).expect("the parser has validated the literal")
 }
 
 /// Calls `sink` with the decoded parts of the inside of a JSON string whose escapes are known to be valid.
@@ -157,9 +193,7 @@ fn hex4(digits: &[u8]) -> u32 {
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        Self {
-            pieces: vec![Piece::Owned(text)],
-        }
+        Self(Repr::Owned(text))
     }
 }
 

@@ -4,7 +4,8 @@ use mcp_jupyter_core::session::notebook::Notebook;
 use proptest::prelude::*;
 
 use crate::generated::{damaged_notebook, notebook, sample};
-use crate::oracle::{Verdict, ask, python};
+use crate::oracle::{Verdict, ask};
+use crate::support::python;
 
 /// How many generated notebooks are compared with Python; `MCP_JUPYTER_TEST_NOTEBOOKS` sets it for long runs.
 fn sample_size() -> usize {

@@ -1,7 +1,7 @@
 //! Python's nbformat, asked about a folder of notebooks at once.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use mcp_jupyter_core::model::Json;
@@ -16,26 +16,6 @@ pub(crate) struct Verdict {
     pub(crate) is_valid: bool,
     /// Why not.
     pub(crate) why: String,
-}
-
-/// A Python with nbformat: that of `MCP_JUPYTER_TEST_PYTHON`, else that of the workspace's virtual environment.
-///
-/// Where there is none this fails in CI, and elsewhere says so and gives `None`.
-pub(crate) fn python() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let python =
-        std::env::var_os("MCP_JUPYTER_TEST_PYTHON").map_or_else(|| root.join(".venv/bin/python"), PathBuf::from);
-    let found = Command::new(&python).args(["-c", "import nbformat"]).output();
-    if found.is_ok_and(|output| output.status.success()) {
-        return Some(python);
-    }
-    let reason = format!(
-        "{}: no Python with nbformat; set MCP_JUPYTER_TEST_PYTHON",
-        python.display()
-    );
-    assert!(std::env::var_os("CI").is_none(), "{reason}");
-    println!("skipped: {reason}");
-    None
 }
 
 /// Asks nbformat about each of `documents`, in one process.

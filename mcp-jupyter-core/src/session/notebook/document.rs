@@ -2,11 +2,13 @@ use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
+use bytes::Bytes;
+
 use super::cell::Cell;
 use super::file::{self, Durability};
 use super::validate::Quirk;
 use super::{read, write};
-use crate::model::{CellId, JsonMap};
+use crate::model::{CellId, Json, JsonMap};
 use crate::session::SessionError;
 
 /// A notebook of nbformat 4, or an older one upgraded as nbformat upgrades it.
@@ -42,10 +44,10 @@ impl Notebook {
     /// # Errors
     /// [`SessionError::InvalidNotebook`] where it is no JSON in UTF-8 or not built as a notebook is, with the place.
     pub fn parse(document: &[u8]) -> Result<Self, SessionError> {
-        read::notebook(document)
+        read::notebook(document, || Json::parse(document))
     }
 
-    /// Reads the notebook at `path`.
+    /// Reads the notebook at `path`. Long strings stay in the memory that the file was read into.
     ///
     /// # Errors
     /// [`SessionError::NotFound`] where there is no file, [`SessionError::Io`] where it cannot be read, a directory
@@ -58,7 +60,8 @@ impl Notebook {
                 source,
             },
         })?;
-        Self::parse(&document)
+        let document = Bytes::from(document);
+        read::notebook(&document, || Json::parse_shared(&document))
     }
 
     /// Writes the file's content to `out`: keys sorted, one space of indentation a level, a newline at the end, as

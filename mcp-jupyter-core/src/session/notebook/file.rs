@@ -210,7 +210,7 @@ mod tests {
         assert!(matches!(error, SessionError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull));
         fs::write(&path, "old").unwrap();
         replace(&path, Durability::Process, &half).unwrap_err();
-        assert_eq!(names(folder.path()), [path.clone()]);
+        assert_eq!(names(folder.path()), std::slice::from_ref(&path));
         assert_eq!(fs::read(&path).unwrap(), b"old");
     }
 

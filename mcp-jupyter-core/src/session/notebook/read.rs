@@ -5,7 +5,7 @@ use super::document::Notebook;
 use super::place::Place;
 use super::validate::Quirk;
 use super::{ids, lines, upgrade, validate};
-use crate::model::{CellId, Json, JsonMap};
+use crate::model::{CellId, Json, JsonError, JsonMap};
 use crate::session::SessionError;
 
 /// Members of the notebook's metadata that nbformat strips on reading and on writing.
@@ -13,11 +13,12 @@ pub(super) const TRANSIENT: &[&str] = &["orig_nbformat", "orig_nbformat_minor", 
 /// The same of a cell's metadata.
 pub(super) const TRANSIENT_IN_CELL: &[&str] = &["trusted"];
 
-pub(super) fn notebook(text: &[u8]) -> Result<Notebook, SessionError> {
+/// Reads a notebook from a text that `parse` parses.
+pub(super) fn notebook(text: &[u8], parse: impl FnOnce() -> Result<Json, JsonError>) -> Result<Notebook, SessionError> {
     if text.trim_ascii().is_empty() {
         return Err(Place::Document.invalid("the file is empty; a notebook is a JSON object"));
     }
-    let mut document = Json::parse(text).map_err(|error| SessionError::InvalidNotebook {
+    let mut document = parse().map_err(|error| SessionError::InvalidNotebook {
         place: format!("line {}, column {}", error.line, error.column),
         reason: error.reason,
     })?;
