@@ -18,7 +18,7 @@ RANDOM_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 
 REPLACEMENTS = [
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "<uuid>"),
-    (re.compile(r"0x[0-9a-f]{6,}"), "<address>"),
+    (re.compile(r"0x[0-9a-f]{6,}|\b[0-9a-f]{12}\b"), "<address>"),
     (re.compile(r"ipykernel_\d+"), "ipykernel_<pid>"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?"), "<time>"),
     (re.compile(r"(CPU times: |Wall time: )[^\n]*"), r"\1<duration>"),
