@@ -95,6 +95,7 @@ impl KernelError {
         }
     }
 
+    #[cfg(feature = "local")]
     pub(crate) fn io(action: impl Into<String>, source: std::io::Error) -> Self {
         Self::Io {
             action: action.into(),

@@ -4,8 +4,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tokio::sync::{Mutex, broadcast, mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::kernel::{
     Channel, Header, InterruptMode, KernelError, KernelInfo, KernelState, LaunchRequest, Message, ShutdownMode,
@@ -14,6 +13,8 @@ use crate::model::{Json, JsonMap};
 
 use super::channels::{Channels, Replies};
 use super::connection_file::{Connection, Transport};
+use super::ipykernel::lossless_iopub;
+use super::kernel::content;
 use super::kernelspecs;
 use super::process::{Process, ProcessRequest, start_failure};
 use super::readiness::wait_until_bound;
@@ -47,8 +48,6 @@ pub(super) struct Generation {
     session: String,
     interrupt_mode: InterruptMode,
     info: OnceLock<KernelInfo>,
-    /// Ends when all that the dead kernel has said has been routed.
-    routing: Mutex<Option<JoinHandle<()>>>,
     /// The folder with the connection file and the sockets lives as long as this.
     _connection: Connection,
 }
@@ -110,31 +109,28 @@ impl Generation {
             session: uuid::Uuid::new_v4().to_string(),
             interrupt_mode: request.spec.interrupt_mode,
             info: OnceLock::new(),
-            routing: Mutex::default(),
             _connection: connection,
         });
         generation.spawn_reply_routing(replies);
-        let routing = generation.spawn_iopub_routing();
-        if let Ok(mut slot) = generation.routing.try_lock() {
-            *slot = Some(routing);
-        }
+        generation.spawn_iopub_routing();
         generation
     }
 
     /// Routes iopub until the kernel is dead and its last message read. Holds no reference that keeps it alive.
-    fn spawn_iopub_routing(&self) -> JoinHandle<()> {
+    fn spawn_iopub_routing(&self) {
         let (router, codec) = (Arc::clone(&self.router), Arc::clone(&self.codec));
         let queue = Arc::clone(&self.channels.iopub);
         let (death, finish) = (self.process.watch_death(), self.channels.finisher());
         tokio::spawn(async move {
             let last = async {
                 let death = death.wait().await;
+                router.note_death(&death);
                 finish.finish().await;
                 death
             };
             let (death, ()) = tokio::join!(last, router.route_iopub(&codec, &queue));
-            router.fail_all(death).await;
-        })
+            router.end_executions(death).await;
+        });
     }
 
     fn spawn_reply_routing(self: &Arc<Self>, replies: Replies) {
@@ -143,6 +139,7 @@ impl Generation {
         tokio::spawn(async move {
             let replied = |msg_id| drop(tokio::spawn(watch_for_idle(weak.clone(), msg_id)));
             router.route_replies(&codec, replies, replied).await;
+            router.end_requests();
         });
     }
 
@@ -168,7 +165,17 @@ impl Generation {
         }
         self.router.forget_signs();
         self.channels.subscribe(&probe, false).await;
-        Ok(())
+        self.lift_limits().await
+    }
+
+    /// Its reply need not be awaited: whatever is executed comes after it.
+    async fn lift_limits(&self) -> Result<(), KernelError> {
+        let Some(request) = lossless_iopub(&self.info()) else {
+            return Ok(());
+        };
+        let (content, _) = content(request);
+        let (_, frames) = self.message(Channel::Shell, "execute_request", content);
+        self.channels.send(Channel::Shell, frames).await
     }
 
     pub(super) fn info(&self) -> KernelInfo {
@@ -283,7 +290,8 @@ impl Generation {
         }
     }
 
-    /// Ends the process group, and returns when the process is gone and its last message routed.
+    /// Ends the process group, and returns when the process is gone. What it has said can still be read; that is not
+    /// waited for, because the reader may be the one who waits here.
     pub(super) async fn shutdown(&self, mode: ShutdownMode, restart: bool) -> Result<(), KernelError> {
         let failed = |error| KernelError::io(format!("end the kernel process {}", self.process.pid()), error);
         if let ShutdownMode::Graceful(patience) = mode
@@ -301,10 +309,7 @@ impl Generation {
             }
         }
         self.process.signal(Signal::SIGKILL).map_err(failed)?;
-        self.process.wait().await;
-        if let Some(routing) = self.routing.lock().await.take() {
-            let _ = routing.await;
-        }
+        self.router.note_death(&self.process.wait().await);
         Ok(())
     }
 }

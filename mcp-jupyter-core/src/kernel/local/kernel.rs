@@ -69,7 +69,8 @@ impl fmt::Display for LocalKernel {
     }
 }
 
-fn content(request: ExecuteRequest) -> (JsonMap, JsonMap) {
+/// The content of the message, and its metadata.
+pub(super) fn content(request: ExecuteRequest) -> (JsonMap, JsonMap) {
     let content = [
         ("code", Json::from(request.code)),
         ("silent", request.silent.into()),

@@ -8,6 +8,7 @@ mod channels;
 mod connection_file;
 mod frame_queue;
 mod generation;
+mod ipykernel;
 mod kernel;
 mod kernelspecs;
 mod process;

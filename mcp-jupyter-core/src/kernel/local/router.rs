@@ -178,13 +178,7 @@ impl Router {
                     "idle" => KernelState::Idle,
                     _ => KernelState::Starting,
                 };
-                self.state.send_if_modified(|old| {
-                    let changed = !matches!(old, KernelState::Dead(_)) && *old != new;
-                    if changed {
-                        *old = new;
-                    }
-                    changed
-                });
+                self.enter(new);
                 self.show_sign(&message.parent_id().unwrap_or_default());
                 state == "idle"
             }
@@ -200,6 +194,21 @@ impl Router {
             }
             _ => false,
         }
+    }
+
+    /// Notes a new state, unless the process has died: what it had said is no news, and another may run by now.
+    fn enter(&self, new: KernelState) {
+        let waiting = self.waiting();
+        if waiting.death.is_some() {
+            return;
+        }
+        self.state.send_if_modified(|old| {
+            let changed = *old != new;
+            if changed {
+                *old = new;
+            }
+            changed
+        });
     }
 
     fn show_sign(&self, key: &str) {
@@ -244,24 +253,24 @@ impl Router {
         }
     }
 
-    /// Ends everything that waits: the kernel is dead, and all that it had said has been routed.
-    pub(super) async fn fail_all(&self, death: Death) {
-        let waiting = {
-            let mut waiting = self.waiting();
+    /// The process has died: nothing more is asked of it. What it has said may still have to be read.
+    pub(super) fn note_death(&self, death: &Death) {
+        let mut waiting = self.waiting();
+        if waiting.death.is_none() {
             waiting.death = Some(death.clone());
-            std::mem::replace(
-                &mut *waiting,
-                Waiting {
-                    death: Some(death.clone()),
-                    ..Waiting::default()
-                },
-            )
-        };
-        self.state.send_replace(KernelState::Dead(death.clone()));
-        for reply in waiting.replies.into_values() {
-            let _ = reply.send(Err(KernelError::Died(death.clone())));
+            self.state.send_replace(KernelState::Dead(death.clone()));
         }
-        for pending in waiting.executions.into_values() {
+    }
+
+    /// No reply will come any more: whoever waits for one asks how the process died.
+    pub(super) fn end_requests(&self) {
+        self.waiting().replies.clear();
+    }
+
+    /// Ends every execution: all that the dead kernel had said has been routed.
+    pub(super) async fn end_executions(&self, death: Death) {
+        let executions = std::mem::take(&mut self.waiting().executions);
+        for pending in executions.into_values() {
             let _ = pending.messages.send(Err(KernelError::Died(death.clone()))).await;
         }
     }

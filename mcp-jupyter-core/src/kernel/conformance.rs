@@ -1,1 +1,0 @@
-//! What every kernel backend must do.

@@ -1,1 +1,0 @@
-//! Kernels that answer from a script.
