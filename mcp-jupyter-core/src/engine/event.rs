@@ -16,8 +16,9 @@ pub struct CellRef {
 /// What happens in a run, as it happens.
 ///
 /// `RunStarted` comes first, `RunFinished` last and once; every `CellStarted` is closed by one `CellFinished` of the
-/// same cell; outputs come in the kernel's order, between the two. A reader that is too slow misses outputs, never
-/// anything else, and is told so by `Lagged`: the notebook has them.
+/// same cell; outputs come in the kernel's order, between the two, unless a thread goes on printing after its cell has
+/// ended. A reader that is too slow misses outputs, and that they were cleared or updated, never anything else, and is
+/// told so by `Lagged`: the notebook has them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -103,9 +104,9 @@ pub enum RunEvent {
         /// What it is.
         message: String,
     },
-    /// Outputs were not delivered because they were read too slowly; the notebook has them.
+    /// Events about outputs were not delivered because they were read too slowly; the notebook has it all.
     Lagged {
-        /// How many `Output` events were left out.
+        /// How many `Output`, `OutputCleared` and `OutputUpdated` events were left out.
         missed: usize,
     },
     /// The run has ended, the notebook is saved and the kernel gone.

@@ -14,11 +14,11 @@ use super::event::RunEvent;
 /// Outputs that wait for the subscriber, in bytes; more are left out and counted.
 const OUTPUT_LIMIT: usize = 8 << 20;
 
-/// Output events that wait for the subscriber; more are left out and counted.
+/// Events about outputs that wait for the subscriber; more are left out and counted.
 const OUTPUT_COUNT_LIMIT: usize = 4096;
 
-/// Carries events without ever waiting for the subscriber: what would exceed the bounds, outputs alone, is left out.
-/// The other events are bounded by the number of cells.
+/// Carries events without ever waiting for the subscriber: what would exceed the bounds, events about outputs alone, is
+/// left out. The other events are bounded by the number of cells.
 #[derive(Clone, Debug, Default)]
 pub(super) struct EventLog(Arc<Mutex<State>>);
 
@@ -47,11 +47,9 @@ impl EventLog {
         self.state().push(event);
     }
 
-    /// No event will come any more.
-    pub(super) fn close(&self) {
-        let mut state = self.state();
-        state.closed = true;
-        state.wake();
+    /// Ends the subscriber's stream when it is dropped, also where the run panics.
+    pub(super) fn closer(&self) -> Closer {
+        Closer(self.clone())
     }
 
     /// The one subscriber.
@@ -69,7 +67,7 @@ impl State {
             RunEvent::Output { output, .. } => size(output),
             _ => 0,
         };
-        let is_output = matches!(event, RunEvent::Output { .. });
+        let is_output = is_about_outputs(&event);
         let full = self.outputs >= OUTPUT_COUNT_LIMIT || self.outputs > 0 && self.output_bytes + size > OUTPUT_LIMIT;
         if is_output && full {
             self.missed += 1;
@@ -88,7 +86,7 @@ impl State {
     fn pop(&mut self) -> Option<RunEvent> {
         let (event, size) = self.events.pop_front()?;
         self.output_bytes -= size;
-        self.outputs -= usize::from(matches!(event, RunEvent::Output { .. }));
+        self.outputs -= usize::from(is_about_outputs(&event));
         Some(event)
     }
 
@@ -97,6 +95,12 @@ impl State {
             waker.wake();
         }
     }
+}
+
+/// Of these events a cell may cause any number.
+fn is_about_outputs(event: &RunEvent) -> bool {
+    use RunEvent::{Output, OutputCleared, OutputUpdated};
+    matches!(event, Output { .. } | OutputCleared { .. } | OutputUpdated { .. })
 }
 
 fn size(output: &Output) -> usize {
@@ -109,6 +113,17 @@ fn size(output: &Output) -> usize {
             .map(crate::model::Text::size)
             .sum(),
         Output::Error { traceback, .. } => traceback.iter().map(String::len).sum(),
+    }
+}
+
+/// No event will come once it is gone.
+pub(super) struct Closer(EventLog);
+
+impl Drop for Closer {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.closed = true;
+        state.wake();
     }
 }
 

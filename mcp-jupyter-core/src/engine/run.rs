@@ -106,6 +106,7 @@ impl RunLoop {
     /// Runs to the end, whatever happens.
     pub(super) async fn run(mut self, provisioner: Arc<dyn KernelProvisioner>) -> FinishedRun {
         let started = Instant::now();
+        let _closer = self.log.closer();
         self.announce();
         let nothing_to_resume =
             self.plan.cells.is_empty() && self.plan.skipped.iter().any(|(_, reason)| *reason == SkipReason::Fresh);
@@ -121,7 +122,6 @@ impl RunLoop {
             outcome,
             seconds: started.elapsed().as_secs_f64(),
         });
-        self.log.close();
         FinishedRun {
             notebook: self.notebook,
             summary: self.summary,
@@ -343,7 +343,13 @@ impl RunLoop {
         }
         match &*message.msg_type() {
             "status" => match message.content.get("execution_state").and_then(Json::as_str).as_deref() {
-                Some("busy") => self.record_time(cell, "iopub.status.busy", &message.header),
+                Some("busy") => {
+                    self.record_time(cell, "iopub.status.busy", &message.header);
+                    // An interrupt that came before the kernel had begun was without effect.
+                    if self.limits.cause().is_some() {
+                        self.interrupt(kernel).await;
+                    }
+                }
                 Some("idle") => self.record_time(cell, "iopub.status.idle", &message.header),
                 _ => {}
             },
@@ -439,11 +445,18 @@ impl RunLoop {
             cell: cell.clone(),
             step,
         });
-        let done = match step {
-            EscalationStep::Interrupt => kernel.interrupt().await,
-            EscalationStep::Kill => kernel.shutdown(ShutdownMode::Immediate).await,
-        };
-        if let Err(error) = done {
+        match step {
+            EscalationStep::Interrupt => self.interrupt(kernel).await,
+            EscalationStep::Kill => {
+                if let Err(error) = kernel.shutdown(ShutdownMode::Immediate).await {
+                    self.warn(sentence(&error));
+                }
+            }
+        }
+    }
+
+    async fn interrupt(&mut self, kernel: &dyn Kernel) {
+        if let Err(error) = kernel.interrupt().await {
             self.warn(sentence(&error));
         }
     }
@@ -466,10 +479,11 @@ async fn reply_to_input(kernel: &dyn Kernel, request: &Header, text: Option<Stri
     ]
     .into_iter()
     .collect();
-    kernel
-        .send(Channel::Stdin, "input_reply", content, Some(request))
-        .await
-        .map(drop)
+    match kernel.send(Channel::Stdin, "input_reply", content, Some(request)).await {
+        // The execution's own stream tells of the death.
+        Err(KernelError::Died(_)) => Ok(()),
+        sent => sent.map(drop),
+    }
 }
 
 fn outcome_of_reply(content: &Json) -> CellOutcome {
