@@ -148,7 +148,8 @@ fn overwrite(target: &Path, durability: Durability, content: Content<'_>, cause:
     let Ok(mut file) = OpenOptions::new().read(true).write(true).open(target) else {
         return Err(cause);
     };
-    let mut backup = temporary_file(directory(target), None).or_else(|_| NamedTempFile::new())?;
+    let found = file.metadata()?;
+    let mut backup = temporary_file(directory(target), Some(&found)).or_else(|_| NamedTempFile::new())?;
     io::copy(&mut file, backup.as_file_mut())?;
     if durability == Durability::Power {
         backup.as_file().sync_all()?;
