@@ -7,7 +7,8 @@ its subscribers (ipykernel 7 does).
     python benches/floor.py NOTEBOOK [--copies N] [--kernelspec FOLDER]
 
 prints one line of JSON: the seconds from the kernel's launch to its end, the processor time of this client, and what
-came on iopub. With `--copies` that many kernels run at once, each with a thread of this process.
+came on iopub. With `--copies` that many kernels run at once, each with a thread of this process. Exit code 9 if a
+kernel did not end when it was asked to: the figures are then not those of a floor.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import hmac
 import json
 import os
 import pathlib
+import select
 import subprocess
 import sys
 import tempfile
@@ -30,6 +32,8 @@ import zmq
 
 DELIMITER = b"<IDS|MSG>"
 IN_CREATE = 0x100
+SHUTDOWN_SECONDS = 10
+KERNEL_HUNG = 9
 PORTS = {"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5}
 
 
@@ -110,12 +114,19 @@ class Kernel:
                 if b'"status"' in header and msg_id in parent:
                     idle = idle or b'"idle"' in content_frame.bytes
 
-    def shutdown(self) -> None:
-        """Asks the kernel to end and waits until its process has."""
+    def shutdown(self) -> bool:
+        """Asks the kernel to end and waits until its process has; whether it ended by itself."""
         self._send(self.control, "shutdown_request", b'{"restart": false}')
+        # ipykernel 7.4 sometimes hangs here: its control thread flushes into a thread that has already ended.
+        descriptor = os.pidfd_open(self.process.pid)
+        ended, _, _ = select.select([descriptor], [], [], SHUTDOWN_SECONDS)
+        os.close(descriptor)
+        if not ended:
+            self.process.kill()
         self.process.wait()
         self.context.destroy(linger=0)
         self.folder.cleanup()
+        return bool(ended)
 
 
 def watch(folder: str) -> int:
@@ -146,8 +157,8 @@ def run(notebook: pathlib.Path, kernelspec: pathlib.Path, finished: list[Kernel]
         if cell["cell_type"] == "code":
             content = {"code": "".join(cell["source"]), "silent": False, "store_history": True, "allow_stdin": False}
             kernel.execute("execute_request", json.dumps(content).encode())
-    kernel.shutdown()
-    finished.append(kernel)
+    if kernel.shutdown():
+        finished.append(kernel)
 
 
 def main() -> None:
@@ -173,7 +184,7 @@ def main() -> None:
         "bytes": sum(kernel.bytes for kernel in finished),
     }
     print(json.dumps(figures))
-    sys.exit(0 if len(finished) == arguments.copies else 1)
+    sys.exit(0 if len(finished) == arguments.copies else KERNEL_HUNG)
 
 
 if __name__ == "__main__":

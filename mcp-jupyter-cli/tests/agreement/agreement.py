@@ -97,6 +97,8 @@ def run(command: list[str], task: Task) -> Outcome:
     """Runs a task in a folder of its own that holds a copy of the notebook."""
     with tempfile.TemporaryDirectory(prefix="agreement-") as name:
         folder = pathlib.Path(name).resolve()
+        for file in task.path.parent.glob("*.png"):
+            shutil.copy(file, folder)
         shutil.copy(task.path, folder / "notebook.ipynb")
         for file, content in PARALLEL_FILES.items():
             (folder / file).write_text(content)

@@ -202,10 +202,11 @@ DISPLAYS = [
         "publish('stream', {'name': 'stderr', 'text': 'one'})\npublish('stream', {'name': 'stderr', 'text': 'two'})",
         "publish('execute_result', {'data': {'text/plain': 'r'}, 'metadata': {}, 'execution_count': 77})",
         "publish('error', {'ename': 'Made', 'evalue': 'up', 'traceback': ['line 1', 'line 2']})\nprint('goes on')",
-        "publish('display_data', {'data': {'text/plain': 'extra', 'own/type': {'a': 1}}, 'metadata': {}, 'extra': 1})",
+        "publish('display_data', {'data': {'text/plain': 'extra', 'own/type': 'own'}, 'metadata': {}, 'extra': 1})",
         "publish('clear_output', {})\nprint('no wait given')",
         "publish('display_data', {'data': {'text/plain': ['a\\n', 'b']}, 'metadata': {}})",
     ]),
+    Made("invalid-mime-value", [PUBLISH, "publish('display_data', {'data': {'own/type': {'a': 1}}, 'metadata': {}})", "print('goes on')"]),
 ]
 
 WIDGETS = [
@@ -301,7 +302,7 @@ RUNNING = [
         "!cat written.txt", "files = !echo one; echo two\nfiles", "!echo err >&2", "%%bash\necho out\necho err >&2", code("%%bash\nexit 3", "raises-exception"),
         "%%html\n<b>h</b>", "%%javascript\nlet x = 1", "%%latex\n$x$", "%%markdown\n# m", "%%svg\n<svg xmlns='http://www.w3.org/2000/svg'></svg>",
         "%env OWN=1", "%%script cat\nthrough cat", "%who", "%precision 3\n3.14159", "%history -l 2", "print?", "len??", code("%no_such_magic", "raises-exception"),
-        code("%%no_such_cell_magic\n1", "raises-exception"), "%%file other.py\nprint('ran a file')", "%run other.py", "%load_ext autoreload", "%alias own echo aliased\nown",
+        code("%%no_such_cell_magic\n1", "raises-exception"), "%%file other.py\nprint('ran a file')", "%run other.py", "%load_ext autoreload", "%alias own echo aliased", "own",
         "%xmode Minimal", code("1/0", "raises-exception"), "%xmode Context", "%timeit -n1 -r1 -q pass", "%config InteractiveShell.ast_node_interactivity = 'last'",
         "%%prun -q\npass", "%matplotlib --list\nNone", "get_ipython().run_line_magic('pinfo', 'len')", code("!exit 4\n_exit_code"), "%cd -q .\n%dhist",
     ]),
