@@ -97,7 +97,8 @@ impl Process {
             Some(cwd) if !cwd.is_dir() => failed(format!("its working directory {} is no folder", cwd.display())),
             _ => failed(format!("cannot execute {program}: {error}")),
         })?;
-        Self::watch(child, OwnedFd::from(reader)).map_err(|error| KernelError::io("watch the kernel process", error))
+        Self::watch(child.take(), OwnedFd::from(reader))
+            .map_err(|error| KernelError::io("watch the kernel process", error))
     }
 
     fn watch(mut child: Child, output: OwnedFd) -> io::Result<Self> {
@@ -241,7 +242,7 @@ fn before_exec(command: &mut Command) {
 
 /// Runs `spawn` on the one thread that starts kernels and never ends: Linux takes the end of the *thread* that forked
 /// for the parent's death.
-async fn spawn_on_launcher(spawn: impl FnOnce() -> io::Result<Child> + Send + 'static) -> io::Result<Child> {
+async fn spawn_on_launcher(spawn: impl FnOnce() -> io::Result<Child> + Send + 'static) -> io::Result<Unwatched> {
     type Job = Box<dyn FnOnce() + Send>;
     static LAUNCHER: OnceLock<Result<Mutex<Sender<Job>>, String>> = OnceLock::new();
     let launcher = LAUNCHER.get_or_init(|| {
@@ -254,15 +255,32 @@ async fn spawn_on_launcher(spawn: impl FnOnce() -> io::Result<Child> + Send + 's
     });
     let launcher = launcher.as_ref().map_err(|error| io::Error::other(error.clone()))?;
     let (child_tx, child_rx) = oneshot::channel();
-    let job = move || {
-        if let Err(Ok(mut abandoned)) = child_tx.send(spawn()) {
-            let _ = abandoned.kill().and_then(|()| abandoned.wait());
-        }
-    };
+    let job = move || drop(child_tx.send(spawn().map(|child| Unwatched(Some(child)))));
     lock(launcher)
         .send(Box::new(job))
         .map_err(|_| io::Error::other("the thread that starts kernels has ended"))?;
     child_rx.await.map_err(io::Error::other)?
+}
+
+/// A process that nobody watches yet. Its group is ended unless it is taken over: whoever waits for it may be dropped
+/// before the process is sent, on its way, or when it has arrived.
+#[derive(Debug)]
+struct Unwatched(Option<Child>);
+
+impl Unwatched {
+    fn take(mut self) -> Child {
+        self.0.take().expect("only this takes it")
+    }
+}
+
+impl Drop for Unwatched {
+    fn drop(&mut self) {
+        let Some(mut child) = self.0.take() else { return };
+        if let Ok(pid) = i32::try_from(child.id()) {
+            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        let _ = child.wait();
+    }
 }
 
 /// Why a kernel did not start, with its last words.
@@ -321,6 +339,25 @@ mod tests {
         while !gone() {
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_process_that_nobody_takes_over_ends_with_its_group() {
+        let (mut output, held) = io::pipe().unwrap();
+        let spawned = spawn_on_launcher(move || {
+            let mut command = Command::new("sh");
+            command.args(["-c", "sleep 1000 & echo; wait"]).stdout(held);
+            before_exec(&mut command);
+            command.spawn()
+        });
+        let spawned = spawned.await.unwrap();
+        io::Read::read_exact(&mut output, &mut [0]).unwrap();
+        drop(spawned);
+        assert_eq!(
+            io::Read::read(&mut output, &mut [0]).unwrap(),
+            0,
+            "nobody holds the pipe any more"
+        );
     }
 
     #[tokio::test]
