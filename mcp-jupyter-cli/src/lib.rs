@@ -1,6 +1,6 @@
 //! The command line of MCP Jupyter, over `mcp-jupyter-core`.
 //!
-//! It parses arguments ([`args`]), runs one command ([`commands`]) and shows what happens ([`report`]); what notebooks,
+//! It parses arguments (`args`), runs one command (`commands`) and shows what happens (`report`); what notebooks,
 //! kernels and runs are is the library's matter.
 
 mod args;
@@ -47,7 +47,7 @@ async fn dispatch(command: Command) -> Exit {
         Command::Inspect(args) => commands::inspect(&args),
         Command::Kernels(args) => commands::kernels(args).await,
         Command::Doctor(args) => commands::doctor(args).await,
-        Command::Completions(args) => commands::completions(args),
+        Command::Completions(args) => Ok(commands::completions(&args)),
     };
     done.unwrap_or_else(|error| report::show_failure(&error.to_string(), error.hint(), error.exit()))
 }

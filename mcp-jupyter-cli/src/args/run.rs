@@ -131,9 +131,9 @@ pub(crate) struct KernelArgs {
     #[arg(long, value_name = "TIME", default_value = "60", value_parser = duration)]
     pub(crate) startup_timeout: Duration,
 
-    /// How messages travel: Unix sockets, or TCP for kernels that cannot do else
-    #[arg(long, value_enum, default_value_t = TransportArg::Ipc)]
-    pub(crate) transport: TransportArg,
+    /// How messages travel: over Unix sockets or TCP [default: ipc, and tcp with a kernel that does not start otherwise]
+    #[arg(long, value_enum)]
+    pub(crate) transport: Option<TransportArg>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -3,7 +3,6 @@ use std::os::unix::fs::FileTypeExt;
 use std::time::Duration;
 
 use mcp_jupyter_core::engine::{OnError, SavePolicy};
-use mcp_jupyter_core::kernel::local::Transport;
 use mcp_jupyter_core::model::{Json, JsonMap};
 use mcp_jupyter_core::session::parameters::fill_path;
 
@@ -104,13 +103,13 @@ fn refuse_remote(path: &str) -> Result<(), CliError> {
         "http+unix://",
         "github://",
     ];
-    match SCHEMES.iter().any(|scheme| path.starts_with(scheme)) {
-        true => Err(CliError::usage_with_hint(
+    if SCHEMES.iter().any(|scheme| path.starts_with(scheme)) {
+        return Err(CliError::usage_with_hint(
             format!("{path}: only local files are read and written"),
             "fetch it first, or pass it through standard input and output with `-`",
-        )),
-        false => Ok(()),
+        ));
     }
+    Ok(())
 }
 
 fn mode(args: &PapermillArgs, to_stdout: bool) -> Mode {
@@ -132,7 +131,7 @@ fn mode(args: &PapermillArgs, to_stdout: bool) -> Mode {
 fn options(args: PapermillArgs, parameters: JsonMap) -> Result<Options, CliError> {
     Ok(Options {
         parameters,
-        kernels: Kernels::new(args.kernel, None, Transport::Ipc),
+        kernels: Kernels::new(args.kernel, None, None),
         cwd: cwd(args.cwd, Cwd::Ours)?,
         env: BTreeMap::new(),
         startup_timeout: Duration::from_secs(args.start_timeout),

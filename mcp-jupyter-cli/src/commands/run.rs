@@ -96,10 +96,10 @@ pub(super) fn parameters(args: &ParameterArgs, defaults: JsonMap) -> Result<Json
 }
 
 fn options(args: RunArgs, parameters: JsonMap, jobs: &[Job], report: &Report) -> Result<Options, CliError> {
-    let transport = match args.kernel.transport {
+    let transport = args.kernel.transport.map(|transport| match transport {
         TransportArg::Ipc => Transport::Ipc,
         TransportArg::Tcp => Transport::Tcp,
-    };
+    });
     let control = args.control;
     let reads_stdin = jobs.iter().any(|job| job.input == Input::Stdin);
     Ok(Options {
@@ -127,7 +127,7 @@ fn options(args: RunArgs, parameters: JsonMap, jobs: &[Job], report: &Report) ->
         input: if reads_stdin {
             None
         } else {
-            TerminalInput::new(report.screen())
+            TerminalInput::source(report.screen())
         },
         papermill: None,
     })

@@ -20,8 +20,11 @@ pub(crate) struct Kernels {
 
 impl Kernels {
     /// The kernel called `name`, or the one of the interpreter `python`, or what each notebook names.
-    pub(crate) fn new(name: Option<String>, python: Option<PathBuf>, transport: Transport) -> Self {
-        let provisioner = LocalProvisioner::new().with_transport(transport);
+    pub(crate) fn new(name: Option<String>, python: Option<PathBuf>, transport: Option<Transport>) -> Self {
+        let mut provisioner = LocalProvisioner::new();
+        if let Some(transport) = transport {
+            provisioner = provisioner.with_transport(transport);
+        }
         let provisioner = match &python {
             Some(python) => provisioner.with_python(python),
             None => provisioner,

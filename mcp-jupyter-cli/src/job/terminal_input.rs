@@ -18,7 +18,7 @@ pub(crate) struct TerminalInput {
 
 impl TerminalInput {
     /// An input source on standard input, where that is a terminal.
-    pub(crate) fn new(screen: &Screen) -> Option<Arc<dyn InputSource>> {
+    pub(crate) fn source(screen: &Screen) -> Option<Arc<dyn InputSource>> {
         let input = Self {
             screen: screen.clone(),
             turn: Arc::default(),

@@ -1,0 +1,16 @@
+//! The command line as a user sees it, with a real ipykernel.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says why it is skipped"
+)]
+
+mod commands;
+mod failures;
+mod lab;
+mod runs;
+mod saving;
+mod selections;
+mod signals;
+mod usage;
