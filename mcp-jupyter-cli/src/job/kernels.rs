@@ -91,17 +91,3 @@ fn no_kernel(error: KernelError) -> CliError {
         hint: hint.to_owned(),
     }
 }
-
-/// Arguments that every run gives to such a kernel: IPython keeps no history of it on disk, where kernels that run at
-/// the same time would wait for each other.
-pub(crate) fn extra_arguments(spec: &KernelSpec) -> Vec<String> {
-    let is_ipykernel = spec
-        .argv
-        .iter()
-        .any(|argument| argument == "ipykernel_launcher" || argument == "ipykernel");
-    if is_ipykernel {
-        vec!["--HistoryManager.hist_file=:memory:".to_owned()]
-    } else {
-        Vec::new()
-    }
-}

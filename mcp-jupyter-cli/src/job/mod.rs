@@ -30,7 +30,6 @@ pub(crate) use self::inputs::{Input, expand};
 pub(crate) use self::kernels::Kernels;
 pub(crate) use self::terminal_input::TerminalInput;
 
-use self::kernels::extra_arguments;
 use self::prepare::{Prepared, prepare};
 
 /// What all notebooks of one command have in common.
@@ -195,7 +194,6 @@ impl Job {
 
     fn request(&self, prepared: Prepared, spec: KernelSpec, options: &Options) -> RunRequest {
         let mut kernel = LaunchRequest::new(spec);
-        kernel.extra_arguments = extra_arguments(&kernel.spec);
         kernel.env.clone_from(&options.env);
         kernel.startup_timeout = options.startup_timeout;
         kernel.cwd = match &options.cwd {

@@ -126,7 +126,8 @@ fn a_missing_kernel_is_told_with_those_that_exist() {
         "{}",
         run.stderr
     );
-    assert!(run.stderr.contains("python3)\nhint: "), "{}", run.stderr);
+    assert!(run.stderr.contains("python3"), "{}", run.stderr);
+    assert!(run.stderr.contains(")\nhint: "), "{}", run.stderr);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::session::notebook::{Cell, CellType, Notebook};
 
 use super::event::{CellRef, SkipReason};
 
-/// Which code cells of a notebook to execute.
+/// Which code cells of a notebook to execute. A cell with the tag `injected-parameters` is always among them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Only cells with one of these tags, where there are any.
@@ -35,6 +35,8 @@ pub(super) struct Plan {
 }
 
 const SKIP_TAG: &str = "skip-execution";
+/// Parameters that were given apply to whatever is executed.
+const INJECTED_TAG: &str = "injected-parameters";
 pub(super) const EXPECTED_ERROR_TAG: &str = "raises-exception";
 
 /// The plan of a run on a new kernel.
@@ -56,7 +58,7 @@ pub(super) fn plan(notebook: &Notebook, selection: &Selection) -> Result<Plan, S
             plan.skipped.push((cell_ref, SkipReason::Empty));
         } else if cell.has_tag(SKIP_TAG) {
             plan.skipped.push((cell_ref, SkipReason::Tagged));
-        } else if !range.contains(&index) || !selection.admits(cell) {
+        } else if !(cell.has_tag(INJECTED_TAG) || range.contains(&index) && selection.admits(cell)) {
             plan.skipped.push((cell_ref, SkipReason::NotTargeted));
         } else {
             plan.cells.push(cell_ref);

@@ -10,6 +10,8 @@ use crate::session::notebook::Notebook;
 
 use super::plan::Selection;
 
+const IN_MEMORY_HISTORY: &str = "--HistoryManager.hist_file=:memory:";
+
 /// A notebook to run, and how.
 #[derive(Clone, Debug)]
 pub struct RunRequest {
@@ -37,7 +39,13 @@ pub struct RunRequest {
 
 impl RunRequest {
     /// Runs all code cells on a new kernel, records timings, stops at the first error, and saves nothing.
-    pub fn new(notebook: Notebook, kernel: LaunchRequest) -> Self {
+    ///
+    /// An ipykernel keeps its history in memory, as nbclient has it: in the user's history file, kernels that run at the
+    /// same time would wait for each other.
+    pub fn new(notebook: Notebook, mut kernel: LaunchRequest) -> Self {
+        if kernel.spec.is_ipykernel() {
+            kernel.extra_arguments.push(IN_MEMORY_HISTORY.to_owned());
+        }
         Self {
             notebook,
             kernel,

@@ -140,7 +140,7 @@ impl RunLoop {
         }
         if let Some((cell, above)) = self.plan.resumed.take() {
             self.warn(format!(
-                "resuming at cell #{} ({}): the kernel is new, so the {above} cells above it are executed again first",
+                "resuming at cell #{} ({}): the kernel is new, so what is above it is executed again first ({above} cells)",
                 cell.index, cell.id
             ));
         }

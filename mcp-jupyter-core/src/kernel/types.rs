@@ -46,6 +46,15 @@ pub struct KernelSpec {
     pub metadata: JsonMap,
 }
 
+impl KernelSpec {
+    /// Whether it starts ipykernel, by its command.
+    pub fn is_ipykernel(&self) -> bool {
+        self.argv
+            .iter()
+            .any(|argument| argument == "ipykernel_launcher" || argument == "ipykernel")
+    }
+}
+
 /// What to start, and how.
 #[derive(Clone, Debug)]
 pub struct LaunchRequest {

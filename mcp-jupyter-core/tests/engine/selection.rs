@@ -101,3 +101,14 @@ async fn where_nothing_is_left_to_resume_no_kernel_is_started() {
     );
     assert_eq!(shown(&finished, 0), ["stdout: one\n"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn given_parameters_apply_to_whatever_is_selected() {
+    let provisioner = MemoryProvisioner::new();
+    let mut request = request(&provisioner, &["print injected", "print 1", "print 2"]);
+    request.notebook.cells_mut()[0].add_tag("injected-parameters");
+    request.selection.from = Some(id(2));
+    let (events, finished) = run(&provisioner, request).await;
+    assert_eq!(skipped(&events), [(1, SkipReason::NotTargeted)]);
+    assert_eq!(finished.summary.cells.len(), 2);
+}

@@ -120,9 +120,10 @@ impl KernelProvisioner for LocalProvisioner {
 
     async fn launch(&self, request: LaunchRequest) -> Result<Arc<dyn Kernel>, KernelError> {
         let transport = self.transport.unwrap_or_default();
+        // ipykernel is known to speak over Unix sockets: where it does not start, it would not over TCP either.
         match launch_over(transport, &request).await {
             Err(KernelError::StartFailed { reason, .. })
-                if self.transport.is_none() && !is_ipykernel(&request.spec) =>
+                if self.transport.is_none() && !request.spec.is_ipykernel() =>
             {
                 tracing::debug!(
                     name = request.spec.name,
@@ -151,11 +152,4 @@ async fn launch_over(transport: Transport, request: &LaunchRequest) -> Result<Ar
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Whether the spec starts ipykernel, which is known to speak over Unix sockets.
-fn is_ipykernel(spec: &KernelSpec) -> bool {
-    spec.argv
-        .iter()
-        .any(|argument| argument == "ipykernel_launcher" || argument == "ipykernel")
 }
