@@ -25,6 +25,7 @@ import sys
 import tarfile
 import tempfile
 
+import nbformat
 from normal_form import normal_form
 from notebooks import MADE
 
@@ -33,7 +34,7 @@ ROOT = HERE.parents[2]
 PEERS = {"nbclient": "0.11.0", "papermill": "2.7.0"}
 # What an outcome that depends on timing, such as two streams written at once, gets until it counts as a disagreement.
 ATTEMPTS = 3
-RUN_SECONDS = 120
+RUN_SECONDS = 60
 NEVER_ENDED = -1
 # Notebooks of the peers that their tests interrupt or prepare.
 PEER_TIMEOUTS = {"Interrupt": 2, "keyboard_interrupt": 2}
@@ -115,6 +116,16 @@ def run(command: list[str], task: Task) -> Outcome:
         return Outcome(exit_code, executed_places(folder, task), words)
 
 
+def run_to_its_end(command: list[str], task: Task) -> Outcome:
+    """Runs a task with nbclient, which sometimes waits for good after it has updated an Output widget: it sends on the
+    socket on which it awaits the reply, and so misses that the reply is there."""
+    for _ in range(ATTEMPTS):
+        outcome = run(command, task)
+        if outcome.exit_code != NEVER_ENDED:
+            break
+    return outcome
+
+
 def executed_places(folder: pathlib.Path, task: Task) -> dict:
     """The comparable places of the executed notebook; none where there is no file."""
     try:
@@ -123,7 +134,17 @@ def executed_places(folder: pathlib.Path, task: Task) -> dict:
         return {"file": "none"}
     except ValueError as error:
         return {"file": f"not a notebook: {error}"}
-    return normal_form(without_given_ids(executed, task.path), str(folder))
+    valid = is_valid(executed)
+    return {"valid": valid} | normal_form(without_given_ids(executed, task.path), str(folder))
+
+
+def is_valid(executed: dict) -> bool:
+    """Whether nbformat's schema accepts the notebook."""
+    try:
+        nbformat.validate(nbformat.from_dict(executed))
+    except nbformat.ValidationError:
+        return False
+    return True
 
 
 def without_given_ids(executed: dict, source: pathlib.Path) -> dict:
@@ -149,7 +170,7 @@ def judge(task: Task, ours_command: list[str], oracle_command: list[str]) -> Ver
     """Compares the sides until they agree; keeps the places that differ every time."""
     always: set[str] | None = None
     for attempt in range(1, ATTEMPTS + 1):
-        oracle, ours = run(oracle_command, task), run(ours_command, task)
+        oracle, ours = run_to_its_end(oracle_command, task), run(ours_command, task)
         places = differing(oracle, ours)
         always = places if always is None else always & places
         if not always:

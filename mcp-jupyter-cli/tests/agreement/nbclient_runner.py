@@ -1,6 +1,6 @@
 """Runs a notebook with nbclient, behind the command line and the exit codes of `mcp-jupyter run`.
 
-This is the oracle of `agreement.py`. The notebook is written however the run ends.
+This is the oracle of `agreement.py`. The notebook is written however the run ends, unless it could not begin.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def main() -> int:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return BAD_NOTEBOOK
     code = execute(notebook, options)
-    nbformat.write(notebook, options.output)
+    if code != NO_KERNEL:
+        nbformat.write(notebook, options.output)
     return code
 
 
