@@ -86,6 +86,8 @@ impl Failures {
 
 pub(super) fn raised(ename: &str, evalue: &str) -> String {
     match (first_line(ename, MESSAGE_WIDTH), first_line(evalue, MESSAGE_WIDTH)) {
+        // Kernels of languages without exceptions name none: bash_kernel gives the exit status as the message.
+        (name, message) if name.is_empty() => format!("failed with: {message}"),
         (name, message) if message.is_empty() => format!("raised {name}"),
         (name, message) => format!("raised {name}: {message}"),
     }
@@ -131,6 +133,13 @@ mod tests {
         let mut failures = Failures::new("a.ipynb");
         failures.sources = vec!["# text".to_owned(), "x = 1\n1 / 0\n".to_owned()];
         failures.describe(&finished(outcome), Style { colour: false }).unwrap()
+    }
+
+    #[test]
+    fn an_error_is_told_by_what_the_kernel_gives() {
+        assert_eq!(raised("ValueError", "no"), "raised ValueError: no");
+        assert_eq!(raised("KeyboardInterrupt", ""), "raised KeyboardInterrupt");
+        assert_eq!(raised("", "2"), "failed with: 2");
     }
 
     #[test]
