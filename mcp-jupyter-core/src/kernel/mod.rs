@@ -62,7 +62,8 @@ pub trait Kernel: Display + Debug + Send + Sync + 'static {
     /// Sends an `execute_request`; its messages are in the stream that is returned.
     ///
     /// The request has been handed to the kernel when this returns. Executions run in the order of the calls. No
-    /// message is lost while the stream is not polled: messages wait, on disk where they are many. Dropping the stream
+    /// message is lost while the stream is not polled: messages wait, on disk where they are many, and where more than a
+    /// few hundred do, so does what the kernel publishes to others. Dropping the stream
     /// does not interrupt the execution; what it still says is given to [`Kernel::unsolicited`].
     ///
     /// # Errors

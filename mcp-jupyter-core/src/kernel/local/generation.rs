@@ -13,7 +13,7 @@ use crate::model::{Json, JsonMap};
 
 use super::channels::{Channels, Replies};
 use super::connection_file::{Connection, Transport};
-use super::ipykernel::lossless_iopub;
+use super::ipykernel::{lossless_iopub, swift_end};
 use super::kernel::content;
 use super::kernelspecs;
 use super::process::{Process, ProcessRequest, start_failure};
@@ -29,6 +29,9 @@ const IDLE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long the process group may take to end by SIGTERM, once asking has failed.
 const TERM_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long an idle kernel may take to answer before it is asked to end; it takes milliseconds.
+const SWIFT_END_PATIENCE: Duration = Duration::from_millis(250);
 
 /// What stays the same across a kernel's restarts.
 #[derive(Clone, Debug)]
@@ -297,9 +300,17 @@ impl Generation {
         if let ShutdownMode::Graceful(patience) = mode
             && self.process.death().is_none()
         {
-            let content = [("restart".to_owned(), Json::from(restart))].into_iter().collect();
-            let (_, frames) = self.message(Channel::Control, "shutdown_request", content);
+            let restart = [("restart".to_owned(), Json::from(restart))].into_iter().collect();
+            let (_, frames) = self.message(Channel::Control, "shutdown_request", restart);
             let asked = async {
+                // A kernel that is executing would not end before it is done.
+                if self.router.is_busy() {
+                    let _ = self.interrupt().await;
+                } else if let Some(request) = swift_end(&self.info()) {
+                    let (content, _) = content(request);
+                    let answered = self.request(Channel::Shell, "execute_request", content);
+                    let _ = tokio::time::timeout(SWIFT_END_PATIENCE, answered).await;
+                }
                 let _ = self.channels.send(Channel::Control, frames).await;
                 self.process.wait().await
             };

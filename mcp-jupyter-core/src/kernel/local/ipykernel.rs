@@ -1,4 +1,4 @@
-//! What ipykernel needs to be told so that it loses nothing.
+//! What ipykernel needs to be told so that it loses nothing, and ends when it is asked to.
 
 use crate::kernel::{ExecuteRequest, KernelInfo};
 use crate::model::{Json, JsonMap};
@@ -20,10 +20,31 @@ except Exception:
 /// kernel's memory. `libzmq` applies a new limit to connections that exist (since 4.2). The request is silent and has
 /// no code, only an expression, so nothing of it is to be seen in the kernel.
 pub(super) fn lossless_iopub(info: &KernelInfo) -> Option<ExecuteRequest> {
+    silent_expression(info, LIFT_LIMIT)
+}
+
+/// Evaluated in a namespace of its own, like the one above.
+const HURRY_LAST_FLUSH: &str = "\
+exec('''
+import sys
+for stream in (sys.stdout, sys.stderr):
+    if hasattr(stream, 'flush_timeout'):
+        stream.flush_timeout = 0.05
+''', {})";
+
+/// The last request before a shutdown, where the kernel is ipykernel: it shortens how long a flush may take, in seconds.
+///
+/// When it ends, ipykernel's control thread flushes its streams while its main thread stops the thread that would do so.
+/// Where the main thread is first, the flush waits out its 10 s, and the kernel hangs as long.
+pub(super) fn swift_end(info: &KernelInfo) -> Option<ExecuteRequest> {
+    silent_expression(info, HURRY_LAST_FLUSH)
+}
+
+fn silent_expression(info: &KernelInfo, expression: &str) -> Option<ExecuteRequest> {
     let implementation = info.content.get("implementation").and_then(Json::as_str)?;
     (implementation == "ipython").then(|| ExecuteRequest {
         silent: true,
-        user_expressions: JsonMap::from_iter([("limit".to_owned(), LIFT_LIMIT.into())]),
+        user_expressions: JsonMap::from_iter([("expression".to_owned(), expression.into())]),
         ..ExecuteRequest::default()
     })
 }

@@ -111,6 +111,11 @@ impl Router {
         self.waiting().signs.clear();
     }
 
+    /// Whether the kernel has last said that it is executing.
+    pub(super) fn is_busy(&self) -> bool {
+        *self.state.borrow() == KernelState::Busy
+    }
+
     /// How many messages iopub has brought so far.
     pub(super) fn published(&self) -> u64 {
         self.published.load(Ordering::Relaxed)
