@@ -120,10 +120,13 @@ pub(super) fn error(content: &Json) -> Output {
 }
 
 impl CellOutputs {
-    /// Clears what an earlier run has left in a cell that is about to be executed.
+    /// Clears what an earlier run has left in a cell that is to be executed.
     pub(super) fn reset(&mut self, cell: &mut Cell) {
         cell.outputs_mut().clear();
         cell.set_execution_count(None);
+        if cell.metadata().contains_key("execution") {
+            cell.metadata_mut().shift_remove("execution");
+        }
         self.forget(&cell.id().clone());
     }
 

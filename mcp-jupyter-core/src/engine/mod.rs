@@ -7,6 +7,7 @@ mod cell_outputs;
 mod event;
 mod event_log;
 mod limits;
+mod outcome;
 mod plan;
 mod request;
 mod run;

@@ -10,18 +10,18 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::error::ErrorKind;
 use crate::kernel::{
     Channel, ExecuteRequest, Header, Kernel, KernelError, KernelProvisioner, LaunchRequest, Message, ShutdownMode,
 };
-use crate::model::{Json, JsonMap, Output, RunId};
+use crate::model::{Json, JsonMap, RunId};
 use crate::session::notebook::{Cell, Durability, Notebook};
 
 use super::FinishedRun;
-use super::cell_outputs::{CellOutputs, OutputChange, error};
+use super::cell_outputs::{CellOutputs, OutputChange};
 use super::event::{CellOutcome, CellRef, EscalationStep, RunEvent, RunOutcome, SkipReason};
 use super::event_log::EventLog;
 use super::limits::{Cause, Limits, StopRequest};
+use super::outcome::{failed, outcome_of_reply, sentence};
 use super::plan::{EXPECTED_ERROR_TAG, Plan};
 use super::request::{InputSource, OnError, RunRequest};
 use super::saver::Saver;
@@ -484,36 +484,4 @@ async fn reply_to_input(kernel: &dyn Kernel, request: &Header, text: Option<Stri
         Err(KernelError::Died(_)) => Ok(()),
         sent => sent.map(drop),
     }
-}
-
-fn outcome_of_reply(content: &Json) -> CellOutcome {
-    match content.get("status").and_then(Json::as_str).as_deref() {
-        Some("ok") => CellOutcome::Ok,
-        Some("error") => match error(content) {
-            Output::Error {
-                ename,
-                evalue,
-                traceback,
-            } => CellOutcome::Error {
-                ename,
-                evalue,
-                traceback,
-            },
-            _ => CellOutcome::Aborted,
-        },
-        _ => CellOutcome::Aborted,
-    }
-}
-
-fn failed(kind: ErrorKind, error: &dyn std::error::Error) -> RunOutcome {
-    RunOutcome::Failed {
-        kind,
-        message: sentence(error),
-    }
-}
-
-/// An error with its causes, in one line.
-fn sentence(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |sentence, cause| format!("{sentence}: {cause}"))
 }
