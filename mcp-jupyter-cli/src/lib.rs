@@ -27,7 +27,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return report::show_usage(&error).into(),
     };
     telemetry::init();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    // One thread: each message of a kernel passes through several tasks, and handing it from thread to thread costs more
+    // than all that is done with it. Files are written, and kernels read, on threads of their own.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
