@@ -231,11 +231,25 @@ fn limits_of_time_end_cells_and_runs() {
 #[test]
 fn a_dead_kernel_is_told_with_the_likely_cause() {
     let Some(lab) = Lab::new() else { return };
-    let die = "import os\nprint('partial', flush=True)\nos.kill(os.getpid(), 9)";
-    lab.notebook("in.ipynb", &[die, "1"]);
+    lab.notebook("in.ipynb", &["import os\nos.kill(os.getpid(), 9)", "1"]);
     let run = lab.run(&["run", "in.ipynb", "-o", "out.ipynb"]);
     assert_eq!(run.code, 5);
     assert!(run.stderr.contains("cell #0 (id cell-0), In[1], did not end: the kernel ended by signal 9 (SIGKILL, as the system sends it when memory runs out)"), "{}", run.stderr);
+    assert!(lab.is_clean());
+}
+
+/// The kernel sends through a thread of its own, so the cell lives until its output is known to have come.
+#[test]
+fn what_a_dead_kernel_has_sent_is_saved() {
+    let Some(lab) = Lab::new() else { return };
+    let cell = "import os\nprint('partial', flush=True)\nopen('go').read()\nos.kill(os.getpid(), 9)";
+    lab.notebook("in.ipynb", &[cell, "1"]);
+    let go = lab.pipe("go");
+    let mut running = lab.start(&["run", "in.ipynb", "-o", "out.ipynb", "--json"]);
+    running.wait_for("output");
+    drop(std::fs::File::options().write(true).open(go).unwrap());
+    let (code, events) = running.finish();
+    assert_eq!(code, Some(5), "{events}");
     assert_eq!(printed(&lab.json("out.ipynb"), 0), "partial\n");
     assert!(lab.is_clean());
 }
