@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::KernelError;
+use crate::scheduler::SchedulerError;
 use crate::session::SessionError;
 
 /// Any failure of this crate, by domain.
@@ -13,6 +14,9 @@ pub enum Error {
     /// Reading, checking or writing a notebook failed.
     #[error(transparent)]
     Session(#[from] SessionError),
+    /// Planning or driving a run failed.
+    #[error(transparent)]
+    Scheduler(#[from] SchedulerError),
 }
 
 impl Error {
@@ -21,6 +25,7 @@ impl Error {
         match self {
             Self::Kernel(error) => error.kind(),
             Self::Session(error) => error.kind(),
+            Self::Scheduler(error) => error.kind(),
         }
     }
 }
@@ -45,4 +50,6 @@ pub enum ErrorKind {
     Unsupported,
     /// The operating system refused a file operation or a process.
     Io,
+    /// Not now: a queue is full, or a service away. Later it may succeed.
+    Unavailable,
 }

@@ -33,6 +33,7 @@ pub mod engine;
 mod error;
 pub mod kernel;
 pub mod model;
+pub mod scheduler;
 pub mod session;
 
 pub use error::{Error, ErrorKind};

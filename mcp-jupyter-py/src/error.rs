@@ -21,6 +21,7 @@ fn class_of(kind: ErrorKind) -> &'static str {
         ErrorKind::TimedOut => "TimedOutError",
         ErrorKind::Unsupported => "UnsupportedError",
         ErrorKind::Io => "SystemCallError",
+        ErrorKind::Unavailable => "UnavailableError",
     }
 }
 

@@ -6,7 +6,9 @@ use crate::kernel::Message;
 use crate::model::{CellId, Json, JsonMap, MimeBundle, Output, Text};
 use crate::session::notebook::{Cell, Notebook};
 
-use super::event::{CellRef, RunEvent};
+use crate::model::CellRef;
+
+use super::event::RunEvent;
 
 /// Which outputs show which display, and which cells wait to be cleared.
 #[derive(Debug, Default)]

@@ -2,16 +2,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ErrorKind;
 use crate::kernel::Death;
-use crate::model::{CellId, Output, RunId};
-
-/// Which cell an event is about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CellRef {
-    /// The cell's identity.
-    pub id: CellId,
-    /// Its place in the notebook, all cells counted, from 0.
-    pub index: usize,
-}
+use crate::model::{CellRef, Output, RunId};
+use crate::scheduler::SkipReason;
 
 /// What happens in a run, as it happens.
 ///
@@ -116,20 +108,6 @@ pub enum RunEvent {
         /// How long it took, in seconds.
         seconds: f64,
     },
-}
-
-/// Why a cell is not executed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SkipReason {
-    /// It has no code.
-    Empty,
-    /// It has the tag `skip-execution`.
-    Tagged,
-    /// It is not among the cells that the request selects.
-    NotTargeted,
-    /// It had been executed, and nothing that is to be executed comes after it.
-    Fresh,
 }
 
 /// A step to end an execution that will not end.

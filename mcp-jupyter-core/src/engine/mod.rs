@@ -22,11 +22,14 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use tokio::task::JoinHandle;
 
-pub use event::{CellOutcome, CellRef, EscalationStep, RunEvent, RunOutcome, SkipReason, StopCause};
+pub use event::{CellOutcome, EscalationStep, RunEvent, RunOutcome, StopCause};
 pub use limits::RunControl;
 pub use plan::Selection;
 pub use request::{InputSource, OnError, RunRequest, Save, SavePolicy};
 pub use summary::{CellSummary, Summary};
+
+pub use crate::model::CellRef;
+pub use crate::scheduler::SkipReason;
 
 use crate::error::Error;
 use crate::kernel::KernelProvisioner;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{CellId, Json};
+use crate::model::{CellId, CellRef, Json};
 use crate::session::SessionError;
 use crate::session::notebook::{Cell, CellType, Notebook};
 
-use super::event::{CellRef, SkipReason};
+use crate::scheduler::SkipReason;
 
 /// Which code cells of a notebook to execute. A cell with the tag `injected-parameters` is always among them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

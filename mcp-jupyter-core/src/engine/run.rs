@@ -13,12 +13,13 @@ use tokio::time::{Instant, sleep_until};
 use crate::kernel::{
     Channel, ExecuteRequest, Header, Kernel, KernelError, KernelProvisioner, LaunchRequest, Message, ShutdownMode,
 };
-use crate::model::{Json, JsonMap, RunId};
+use crate::model::{CellRef, Json, JsonMap, RunId};
+use crate::scheduler::SkipReason;
 use crate::session::notebook::{Cell, Durability, Notebook};
 
 use super::FinishedRun;
 use super::cell_outputs::{CellOutputs, OutputChange};
-use super::event::{CellOutcome, CellRef, EscalationStep, RunEvent, RunOutcome, SkipReason};
+use super::event::{CellOutcome, EscalationStep, RunEvent, RunOutcome};
 use super::event_log::EventLog;
 use super::limits::{Cause, Limits, StopRequest};
 use super::outcome::{failed, outcome_of_reply, sentence};

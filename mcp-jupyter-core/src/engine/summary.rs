@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use super::event::{CellOutcome, CellRef, RunEvent, RunOutcome};
+use crate::model::CellRef;
+
+use super::event::{CellOutcome, RunEvent, RunOutcome};
 
 /// What came of a run: a fold over its events, so that a replayed log gives the same.
 ///

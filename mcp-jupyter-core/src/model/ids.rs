@@ -49,6 +49,10 @@ string_id! {
     /// One pass over a plan.
     RunId
 }
+string_id! {
+    /// A notebook and its kernel.
+    SessionId
+}
 
 impl KernelId {
     /// A new identifier.
@@ -58,6 +62,13 @@ impl KernelId {
 }
 
 impl RunId {
+    /// A new identifier.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4().to_string())
+    }
+}
+
+impl SessionId {
     /// A new identifier.
     pub fn random() -> Self {
         Self(Uuid::new_v4().to_string())

@@ -1,13 +1,15 @@
 //! The nouns that all domains share: identifiers, JSON that loses nothing, outputs and MIME bundles. Plain data, no
 //! input or output. The main types are [`Json`] and [`Output`].
 
+mod cell;
 mod ids;
 mod json;
 mod json_parser;
 mod output;
 mod text;
 
-pub use ids::{CellId, KernelId, RunId};
+pub use cell::CellRef;
+pub use ids::{CellId, KernelId, RunId, SessionId};
 pub(crate) use json::write_escaped;
 pub use json::{Json, JsonError, JsonMap, Number};
 pub use output::{MimeBundle, Output};

@@ -10,6 +10,7 @@ from .exceptions import (
     NotFoundError,
     SystemCallError,
     TimedOutError,
+    UnavailableError,
     UnsupportedError,
 )
 
@@ -23,6 +24,7 @@ __all__ = [
     "NotFoundError",
     "SystemCallError",
     "TimedOutError",
+    "UnavailableError",
     "UnsupportedError",
     "__version__",
     "kernelspec",

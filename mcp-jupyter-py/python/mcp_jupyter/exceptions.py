@@ -38,3 +38,7 @@ class UnsupportedError(Error, NotImplementedError):
 
 class SystemCallError(Error, OSError):
     """The operating system refused a file operation or a process."""
+
+
+class UnavailableError(Error, RuntimeError):
+    """Not now: a queue is full, or a service away. Later it may succeed."""

@@ -1,0 +1,85 @@
+//! Which cells have to run, in which order, and why.
+//!
+//! A [`Scheduler`] derives from the sources of a notebook's cells who depends on whom, knows which versions of the names
+//! are live in the kernel, plans the smallest re-run that makes kernel and outputs equal those of a full run, and drives
+//! it step by step. It executes nothing: the engine does, and reports. The pure part is [`Planner`]; `LocalScheduler`
+//! runs it over a journal.
+
+mod error;
+mod planner;
+mod types;
+
+use std::fmt::{Debug, Display};
+
+use async_trait::async_trait;
+
+pub use error::SchedulerError;
+pub use planner::{Live, Planner};
+pub use types::{
+    CellEffects, CodeCell, Dispatch, Document, Edge, KernelEpoch, Mode, Observation, OnError, OnKernelDeath, Outcome,
+    Plan, PlanRequest, PlannedCell, Priority, Report, RunEnd, RunRecord, SessionStatus, SkipReason, SkippedCell,
+    StaleKind, StaleReason, StartRequest, StartedRun, Step, Target,
+};
+
+use crate::model::{RunId, SessionId};
+
+/// Plans and drives the runs of sessions.
+#[async_trait]
+pub trait Scheduler: Display + Debug + Send + Sync + 'static {
+    /// Takes the cells of a session as they are now, and says what depends on what and what is stale. A session that is
+    /// not known begins with its first sync, on epoch 0.
+    ///
+    /// A run in progress goes on with the new cells: what it has not dispatched yet is planned anew. Repeating is safe.
+    async fn sync(&self, session: &SessionId, document: Document) -> Result<SessionStatus, SchedulerError>;
+
+    /// What a run would do; nothing is executed or changed.
+    ///
+    /// # Errors
+    /// [`SchedulerError::NoSuchSession`], [`SchedulerError::NoSuchCell`], [`SchedulerError::NoSuchTag`],
+    /// [`SchedulerError::NotAppendable`].
+    async fn plan(&self, session: &SessionId, request: PlanRequest) -> Result<Plan, SchedulerError>;
+
+    /// Queues a run. Its first step comes when the runs before it have ended: interactive ones first, then in the order
+    /// of the calls. It is in the journal when this returns.
+    ///
+    /// Dropping the stream of steps cancels the run.
+    ///
+    /// # Errors
+    /// As [`Scheduler::plan`]; [`SchedulerError::ConsentNeeded`], [`SchedulerError::QueueFull`].
+    async fn start(&self, session: &SessionId, request: StartRequest) -> Result<StartedRun, SchedulerError>;
+
+    /// Tells what came of a dispatch; it is in the journal when this returns. Repeating the same report is safe.
+    ///
+    /// # Errors
+    /// [`SchedulerError::NoSuchRun`], [`SchedulerError::InvalidReport`].
+    async fn report(&self, report: Report) -> Result<(), SchedulerError>;
+
+    /// Ends a run: one that waits is never begun, one in progress is interrupted and dispatches nothing more. Without
+    /// effect on a run that has ended.
+    ///
+    /// # Errors
+    /// [`SchedulerError::NoSuchRun`].
+    async fn cancel(&self, run: &RunId) -> Result<(), SchedulerError>;
+
+    /// What depends on what, what is stale, and which runs there are.
+    ///
+    /// # Errors
+    /// [`SchedulerError::NoSuchSession`].
+    async fn status(&self, session: &SessionId) -> Result<SessionStatus, SchedulerError>;
+
+    /// Every run of a session that the journal knows, oldest first.
+    ///
+    /// # Errors
+    /// [`SchedulerError::NoSuchSession`].
+    async fn runs(&self, session: &SessionId) -> Result<Vec<RunRecord>, SchedulerError>;
+
+    /// Cancels the runs of a session and removes all that is known of it. Repeating is safe.
+    async fn forget(&self, session: &SessionId) -> Result<(), SchedulerError>;
+
+    /// Tells which kernel process the session is on from now on. A higher epoch than before means that all names are
+    /// gone; the same one changes nothing.
+    ///
+    /// # Errors
+    /// [`SchedulerError::NoSuchSession`].
+    async fn kernel_epoch(&self, session: &SessionId, epoch: KernelEpoch) -> Result<(), SchedulerError>;
+}
