@@ -5,16 +5,23 @@
 //! it step by step. It executes nothing: the engine does, and reports. The pure part is [`Planner`]; `LocalScheduler`
 //! runs it over a journal.
 
+pub mod analysis;
 mod error;
+mod flow;
+mod graph;
+mod live;
+mod plan;
 mod planner;
 mod types;
+mod version;
 
 use std::fmt::{Debug, Display};
 
 use async_trait::async_trait;
 
 pub use error::SchedulerError;
-pub use planner::{Live, Planner};
+pub use live::Live;
+pub use planner::Planner;
 pub use types::{
     CellEffects, CodeCell, Dispatch, Document, Edge, KernelEpoch, Mode, Observation, OnError, OnKernelDeath, Outcome,
     Plan, PlanRequest, PlannedCell, Priority, Report, RunEnd, RunRecord, SessionStatus, SkipReason, SkippedCell,

@@ -1,39 +1,79 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use rustc_hash::FxHashMap;
+
+use crate::model::{CellId, CellRef};
 
 use super::SchedulerError;
-use super::types::{CellEffects, Document, Edge, KernelEpoch, Observation, Outcome, Plan, PlanRequest, SessionStatus};
-use crate::model::{CellId, CellRef};
+use super::analysis::{Analysis, NameId, Names, SourceDigest, analyzer_for};
+use super::flow::{CellFlow, Write, WriteKind};
+use super::graph::{Graph, inactive};
+use super::live::{Execution, Input, Live, LiveName, LiveState, Output};
+use super::plan::{Closure, Given, execution_version, numbered, output_versions, read_version, term, world};
+use super::types::{
+    CellEffects, CodeCell, Document, Edge, KernelEpoch, Observation, Outcome, Plan, PlanRequest, SessionStatus,
+};
+use super::version::{Ingredients, Version};
 
 /// The pure heart of the scheduler for one session: the cells, what is live in the kernel, and plans. No input, no
 /// output, no clock.
+///
+/// ```
+/// use mcp_jupyter_core::scheduler::{CodeCell, Document, Outcome, PlanRequest, Planner};
+///
+/// let cell = |index: usize, source: &str| CodeCell {
+///     id: format!("cell-{index}").as_str().into(),
+///     index,
+///     source: source.into(),
+///     tags: Vec::new(),
+/// };
+/// let document = |sources: [&str; 3]| Document {
+///     language: "python".to_owned(),
+///     cells: sources.iter().enumerate().map(|(index, source)| cell(index, source)).collect(),
+/// };
+///
+/// let mut planner = Planner::default();
+/// planner.sync(document(["x = []", "x.append(1)", "print(x)"]));
+/// for id in ["cell-0", "cell-1", "cell-2"] {
+///     planner.executed(&id.into(), &Outcome::Ok, None);
+/// }
+/// planner.sync(document(["x = []", "x.append(2)", "print(x)"]));
+/// let plan = planner.plan(&PlanRequest::default())?;
+/// let order: Vec<usize> = plan.cells.iter().map(|planned| planned.cell.index).collect();
+/// assert_eq!(order, [0, 1, 2], "the list that the second cell changes has been changed already");
+/// # Ok::<(), mcp_jupyter_core::scheduler::SchedulerError>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Planner {
+    names: Names,
     document: Document,
-    live: Live,
-}
-
-/// What a kernel process holds as far as the scheduler knows: which cells it has executed, and the version of every
-/// name. Journals keep it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Live {
-    /// The kernel process that this is about.
-    pub epoch: KernelEpoch,
+    analyses: FxHashMap<Arc<str>, Analysis>,
+    graph: Graph,
+    live: LiveState,
+    /// What cells were seen to write though their code does not show it.
+    found: FxHashMap<(CellId, SourceDigest), Vec<Write>>,
 }
 
 impl Planner {
     /// A planner for a kernel that holds `live`.
     pub fn new(live: Live) -> Self {
+        let mut names = Names::default();
         Self {
-            document: Document::default(),
-            live,
+            live: LiveState::import(live, &mut names),
+            names,
+            ..Self::default()
         }
     }
 
     /// What the kernel holds.
-    pub fn live(&self) -> &Live {
-        &self.live
+    pub fn live(&self) -> Live {
+        self.live.export(&self.names)
+    }
+
+    /// The kernel process that this is about.
+    pub fn epoch(&self) -> KernelEpoch {
+        self.live.epoch
     }
 
     /// The cells as they are.
@@ -43,46 +83,299 @@ impl Planner {
 
     /// Takes the cells as they are now. Only sources that were never seen are analysed.
     pub fn sync(&mut self, document: Document) {
-        self.document = document;
+        if document.language != self.document.language {
+            self.analyses.clear();
+        }
+        if document != self.document {
+            self.document = document;
+            self.rebuild();
+        }
     }
 
-    /// The effects of every code cell, in notebook order.
+    fn rebuild(&mut self) {
+        let analyzer = analyzer_for(&self.document.language);
+        let mut known = std::mem::take(&mut self.analyses);
+        let mut analyses = Vec::with_capacity(self.document.cells.len());
+        for cell in &self.document.cells {
+            if inactive(cell).is_some() {
+                analyses.push(None);
+                continue;
+            }
+            let analysis = match self.analyses.get(&cell.source) {
+                Some(analysis) => analysis.clone(),
+                None => known
+                    .remove(&cell.source)
+                    .unwrap_or_else(|| analyzer.analyze(&cell.source, &mut self.names)),
+            };
+            self.analyses
+                .entry(Arc::clone(&cell.source))
+                .or_insert_with(|| analysis.clone());
+            analyses.push(Some(analysis));
+        }
+        let (found, sources) = (&self.found, &self.analyses);
+        let found = |cell: &CodeCell| {
+            let digest = sources
+                .get(&cell.source)
+                .map(|analysis| analysis.digest)
+                .unwrap_or_default();
+            if found.is_empty() {
+                Vec::new()
+            } else {
+                found.get(&(cell.id.clone(), digest)).cloned().unwrap_or_default()
+            }
+        };
+        self.graph = Graph::new(&self.document, analyses, found, &mut self.names);
+    }
+
+    /// The effects of every code cell, in notebook order; none of cells that never run.
     pub fn effects(&self) -> Vec<(CellRef, CellEffects)> {
-        Vec::new()
+        let effects = |cell: &CodeCell| match self.graph.position(&cell.id) {
+            Some(position) => self.graph.effects(position, &self.names),
+            None => CellEffects::default(),
+        };
+        self.document
+            .cells
+            .iter()
+            .map(|cell| (cell.cell_ref(), effects(cell)))
+            .collect()
     }
 
     /// All edges, by reader and then by writer.
     pub fn edges(&self) -> Vec<Edge> {
-        Vec::new()
+        self.graph.edges(&self.document, &self.names)
     }
 
-    /// The cells that depend on `cell`, directly or not, in notebook order.
-    pub fn downstream(&self, _cell: &CellId) -> BTreeSet<CellId> {
-        BTreeSet::new()
+    /// The cells that depend on `cell`, directly or not; `cell` is not among them.
+    pub fn downstream(&self, cell: &CellId) -> BTreeSet<CellId> {
+        let Some(start) = self.graph.position(cell) else {
+            return BTreeSet::new();
+        };
+        let reached = self
+            .graph
+            .downstream([start])
+            .into_iter()
+            .filter(|position| *position != start);
+        reached
+            .map(|position| {
+                self.document.cells[self.graph.nodes[position as usize].place]
+                    .id
+                    .clone()
+            })
+            .collect()
     }
 
     /// What has to be executed.
     ///
     /// # Errors
     /// [`SchedulerError::NoSuchCell`], [`SchedulerError::NoSuchTag`], [`SchedulerError::NotAppendable`].
-    pub fn plan(&self, _request: &PlanRequest) -> Result<Plan, SchedulerError> {
-        Ok(Plan::default())
+    pub fn plan(&self, request: &PlanRequest) -> Result<Plan, SchedulerError> {
+        Closure::new(&self.graph, &self.document, &self.live, &self.names, request)?.plan()
     }
 
     /// Notes that a cell of the present document was executed: its names are live now, in the versions that its source
     /// and its inputs give. After any other outcome than [`Outcome::Ok`] whatever it might have written counts as
     /// written, in a version that nothing expects. Gives warnings about what the analysis had not foreseen.
-    pub fn executed(&mut self, _cell: &CellId, _outcome: &Outcome, _observation: Option<&Observation>) -> Vec<String> {
-        Vec::new()
+    pub fn executed(&mut self, cell: &CellId, outcome: &Outcome, observation: Option<&Observation>) -> Vec<String> {
+        let Some(position) = self.graph.position(cell).filter(|_| *outcome != Outcome::Aborted) else {
+            return Vec::new();
+        };
+        let warnings = observation.map(|seen| self.learn(position, seen)).unwrap_or_default();
+        let position = self.graph.position(cell).unwrap_or(position);
+        self.live.serial += 1;
+        let execution = self.execution(position, cell, *outcome == Outcome::Ok, observation);
+        let serial = execution.serial;
+        for output in &execution.outputs {
+            match output.version {
+                Some(version) => {
+                    let writer = cell.clone();
+                    self.live.names.insert(
+                        output.name,
+                        LiveName {
+                            version,
+                            serial,
+                            writer,
+                        },
+                    );
+                }
+                None => {
+                    self.live.names.remove(&output.name);
+                }
+            }
+        }
+        if self.graph.flow(position).writes_all {
+            self.live.opaque = Some((serial, execution.version));
+        }
+        self.live.former.remove(cell);
+        self.live.cells.insert(cell.clone(), execution);
+        warnings
+    }
+
+    /// What is recorded of an execution that has just ended.
+    fn execution(
+        &self,
+        position: u32,
+        cell: &CellId,
+        succeeded: bool,
+        observation: Option<&Observation>,
+    ) -> Execution<NameId> {
+        let node = &self.graph.nodes[position as usize];
+        let flow = &node.flow;
+        let serial = self.live.serial;
+        let mut ingredients = Ingredients::of("");
+        let bases = |writer: u32| self.recorded_version(writer);
+        let reads: Vec<Option<Version>> = flow
+            .reads
+            .iter()
+            .map(|read| read_version(read, &self.live, &self.graph, &bases))
+            .collect();
+        let version = execution_version(
+            node,
+            &reads,
+            || self.world_above(position),
+            &self.names,
+            &mut ingredients,
+        );
+        let is_unique = flow.is_nondeterministic || !succeeded;
+        let numbered = if is_unique {
+            numbered(version, Some(serial), &mut ingredients)
+        } else {
+            version
+        };
+        let versions = output_versions(&flow.writes, numbered, &self.live, &self.names, &mut ingredients);
+        let inputs = flow.reads.iter().zip(reads).map(|(read, version)| Input {
+            name: read.name,
+            version,
+            writer: read.writer.map(|writer| self.cell(writer).id.clone()),
+            kept: read
+                .binder
+                .filter(|_| read.is_kept)
+                .and_then(|binder| self.serial_of(binder)),
+        });
+        let outputs = flow.writes.iter().zip(versions).map(|(write, version)| {
+            let digest = observation.and_then(|seen| seen.digests.get(self.names.get(write.name)));
+            self.output(cell, write, version, digest.filter(|_| succeeded))
+        });
+        Execution {
+            source: node.analysis.digest,
+            version,
+            serial,
+            succeeded,
+            inputs: inputs.collect(),
+            outputs: outputs.collect(),
+        }
+    }
+
+    /// Early cut-off: a value that is what the cell had left before keeps its version.
+    fn output(
+        &self,
+        cell: &CellId,
+        write: &Write,
+        version: Option<Version>,
+        digest: Option<&String>,
+    ) -> Output<NameId> {
+        let before = self.live.cells.get(cell).and_then(|execution| {
+            execution
+                .outputs
+                .iter()
+                .find(|output| output.name == write.name && output.digest.as_ref() == digest)
+        });
+        let version = match (digest, before) {
+            (Some(_), Some(before)) if write.kind == WriteKind::Bind && before.version.is_some() => before.version,
+            _ => version,
+        };
+        Output {
+            name: write.name,
+            version,
+            digest: digest.cloned(),
+        }
+    }
+
+    fn cell(&self, position: u32) -> &CodeCell {
+        &self.document.cells[self.graph.nodes[position as usize].place]
+    }
+
+    fn serial_of(&self, position: u32) -> Option<u64> {
+        self.live
+            .cells
+            .get(&self.cell(position).id)
+            .map(|execution| execution.serial)
+    }
+
+    fn recorded_version(&self, position: u32) -> Version {
+        let execution = self.live.cells.get(&self.cell(position).id);
+        execution.map_or_else(|| Ingredients::of("never").finish(), |execution| execution.version)
+    }
+
+    /// The version of everything that cells above have written.
+    fn world_above(&self, position: u32) -> Version {
+        let mut written: Vec<NameId> = Vec::new();
+        for node in &self.graph.nodes[..position as usize] {
+            written.extend(node.flow.writes.iter().map(|write| write.name));
+        }
+        written.sort_unstable();
+        written.dedup();
+        let terms = written
+            .into_iter()
+            .map(|name| term(self.names.get(name), self.live.written(name)));
+        world(
+            terms.fold(0, |sum, term| sum ^ term),
+            self.live.opaque.map(|(_, version)| version),
+        )
+    }
+
+    /// Takes note of writes that the analysis has not foreseen.
+    fn learn(&mut self, position: u32, observation: &Observation) -> Vec<String> {
+        let mut unforeseen: Vec<(NameId, WriteKind)> = Vec::new();
+        let seen = observation.bound.iter().map(|name| (name, WriteKind::Bind));
+        let seen = seen.chain(observation.mutated.iter().map(|name| (name, WriteKind::Mutate)));
+        let seen = seen.chain(observation.deleted.iter().map(|name| (name, WriteKind::Delete)));
+        for (name, kind) in seen {
+            let name = self.names.intern(name);
+            if !foresees(self.graph.flow(position), name) {
+                unforeseen.push((name, kind));
+            }
+        }
+        if unforeseen.is_empty() {
+            return Vec::new();
+        }
+        let cell = self.cell(position).cell_ref();
+        let digest = self.graph.nodes[position as usize].analysis.digest;
+        let writes = unforeseen.iter().map(|(name, kind)| Write {
+            name: *name,
+            kind: *kind,
+            import: None,
+            is_temporary: false,
+        });
+        self.found.entry((cell.id.clone(), digest)).or_default().extend(writes);
+        self.rebuild();
+        let warning = |(name, kind): &(NameId, WriteKind)| {
+            let verb = match kind {
+                WriteKind::Bind => "binds",
+                WriteKind::Delete => "deletes",
+                _ => "changes",
+            };
+            let name = self.names.get(*name);
+            format!(
+                "#{} ({}) {verb} `{name}`, which its code does not show; cells that read `{name}` depend on it from now on",
+                cell.index, cell.id
+            )
+        };
+        unforeseen.iter().map(warning).collect()
     }
 
     /// Notes that these names were deleted from the kernel.
-    pub fn deleted(&mut self, _names: &[String]) {}
+    pub fn deleted(&mut self, names: &[String]) {
+        for name in names {
+            if let Some(name) = self.names.find(name) {
+                self.live.names.remove(&name);
+            }
+        }
+    }
 
     /// A new kernel process: nothing is live any more. Without effect for the present epoch or an earlier one.
     pub fn kernel_epoch(&mut self, epoch: KernelEpoch) {
         if epoch > self.live.epoch {
-            self.live.epoch = epoch;
+            self.live.restart(epoch);
         }
     }
 
@@ -96,4 +389,8 @@ impl Planner {
             runs: Vec::new(),
         }
     }
+}
+
+fn foresees(flow: &CellFlow, name: NameId) -> bool {
+    flow.writes.iter().any(|write| write.name == name)
 }

@@ -1,0 +1,122 @@
+use super::Words;
+
+/// Names that every Python has without an import, and those that IPython adds.
+static BUILTINS: Words = Words::new(
+    "\
+    ArithmeticError AssertionError AttributeError BaseException BaseExceptionGroup BlockingIOError BrokenPipeError \
+    BufferError BytesWarning ChildProcessError ConnectionAbortedError ConnectionError ConnectionRefusedError \
+    ConnectionResetError DeprecationWarning EOFError Ellipsis EncodingWarning EnvironmentError Exception \
+    ExceptionGroup False FileExistsError FileNotFoundError FloatingPointError FutureWarning GeneratorExit IOError \
+    ImportError ImportWarning IndentationError IndexError InterruptedError IsADirectoryError KeyError \
+    KeyboardInterrupt LookupError MemoryError ModuleNotFoundError NameError None NotADirectoryError NotImplemented \
+    NotImplementedError OSError OverflowError PendingDeprecationWarning PermissionError ProcessLookupError \
+    PythonFinalizationError RecursionError ReferenceError ResourceWarning RuntimeError RuntimeWarning \
+    StopAsyncIteration StopIteration SyntaxError SyntaxWarning SystemError SystemExit TabError TimeoutError True \
+    TypeError UnboundLocalError UnicodeDecodeError UnicodeEncodeError UnicodeError UnicodeTranslateError \
+    UnicodeWarning UserWarning ValueError Warning ZeroDivisionError __IPYTHON__ __build_class__ __builtin__ \
+    __builtins__ __debug__ __doc__ __file__ __import__ __loader__ __name__ __package__ __spec__ abs aiter all anext \
+    any ascii bin bool breakpoint bytearray bytes callable chr classmethod compile complex copyright credits delattr \
+    dict dir display divmod enumerate eval exec execfile exit filter float format frozenset get_ipython getattr \
+    globals hasattr hash help hex id input int isinstance issubclass iter len license list locals map max memoryview \
+    min next object oct open ord pow print property quit range repr reversed round runfile set setattr slice sorted \
+    staticmethod str sum super tuple type vars zip",
+);
+
+/// Whether a name means something though nobody has bound it.
+pub(in crate::scheduler::flow) fn is_builtin(name: &str) -> bool {
+    BUILTINS.contain(name)
+}
+
+/// The part of a dotted path before the first dot.
+pub(super) fn root(path: &str) -> &str {
+    path.split('.').next().unwrap_or(path)
+}
+
+/// Modules that `sys.path` seldom decides about: Python's own, and libraries that are installed.
+static INSTALLED: Words = Words::new(
+    "\
+    IPython PIL __future__ abc altair argparse array ast asyncio base64 bisect bokeh bs4 builtins bz2 calendar cmath \
+    collections concurrent contextlib copy csv ctypes cv2 cycler dask dataclasses datetime decimal difflib duckdb \
+    email enum errno fractions functools gc geopandas getpass glob graphlib gzip hashlib heapq hmac html http \
+    importlib inspect io ipywidgets itertools joblib json keras keyword lightgbm locale logging lxml math matplotlib \
+    mpl_toolkits multiprocessing networkx nltk numba numbers numpy operator os pandas pathlib pickle platform plotly \
+    polars pprint psutil pyarrow pydantic pylab queue random re requests scipy seaborn secrets shelve shutil signal \
+    skimage sklearn socket spacy sqlalchemy sqlite3 ssl stat statistics statsmodels string struct subprocess sympy \
+    sys tempfile tensorflow textwrap threading time timeit torch torchvision tqdm traceback transformers types \
+    typing typing_extensions unicodedata unittest urllib uuid warnings weakref xarray xgboost xml yaml zipfile \
+    zoneinfo",
+);
+
+/// Whether a module may be a file beside the notebook, or in a folder that the notebook puts on `sys.path`.
+pub(in crate::scheduler::flow) fn may_be_local(path: &str) -> bool {
+    !INSTALLED.contain(root(path))
+}
+
+/// Whether what a library computes depends on nothing but its arguments, unless its description says otherwise.
+pub(super) fn is_deterministic(path: &str) -> bool {
+    static UNSURE: Words = Words::new(
+        "\
+        asyncio concurrent getpass glob http multiprocessing nltk os platform psutil queue requests secrets shutil \
+        socket spacy sqlalchemy sqlite3 ssl subprocess tempfile tensorflow threading time timeit torch torchvision \
+        transformers urllib uuid",
+    );
+    let root = root(path);
+    INSTALLED.contain(root) && !UNSURE.contain(root)
+        || path.starts_with("os.path.") && !path.ends_with("exists") && !path.contains("get")
+        || matches!(path, "asyncio.sleep" | "asyncio.gather" | "asyncio.run" | "time.sleep")
+}
+
+/// What `from module import *` brings, where that is known.
+pub(in crate::scheduler::flow) fn exports(module: &str) -> impl Iterator<Item = &'static str> {
+    let names = match module {
+        "math" => {
+            "\
+            acos acosh asin asinh atan atan2 atanh cbrt ceil comb copysign cos cosh degrees dist e erf erfc exp exp2 expm1 \
+            fabs factorial floor fmod frexp fsum gamma gcd hypot inf isclose isfinite isinf isnan isqrt lcm ldexp lgamma log \
+            log10 log1p log2 modf nan nextafter perm pi pow prod radians remainder sin sinh sqrt tan tanh tau trunc ulp"
+        }
+        "random" => {
+            "\
+            Random SystemRandom betavariate choice choices expovariate gammavariate gauss getrandbits getstate \
+            lognormvariate normalvariate paretovariate randbytes randint random randrange sample seed setstate shuffle \
+            triangular uniform vonmisesvariate weibullvariate"
+        }
+        "itertools" => {
+            "\
+            accumulate batched chain combinations combinations_with_replacement compress count cycle dropwhile filterfalse \
+            groupby islice pairwise permutations product repeat starmap takewhile tee zip_longest"
+        }
+        "collections" => {
+            "\
+            ChainMap Counter OrderedDict UserDict UserList UserString defaultdict deque namedtuple"
+        }
+        "statistics" => {
+            "\
+            fmean geometric_mean harmonic_mean mean median median_high median_low mode multimode pstdev pvariance quantiles \
+            stdev variance"
+        }
+        "functools" => {
+            "\
+            cache cached_property cmp_to_key lru_cache partial partialmethod reduce singledispatch total_ordering \
+            update_wrapper wraps"
+        }
+        "string" => {
+            "\
+            Formatter Template ascii_letters ascii_lowercase ascii_uppercase capwords digits hexdigits octdigits printable \
+            punctuation whitespace"
+        }
+        _ => "",
+    };
+    names.split_whitespace()
+}
+
+/// The pseudo-name for state of the process that a module gives access to.
+pub(in crate::scheduler::flow) fn state_of(path: &str) -> Option<&'static str> {
+    if path.starts_with("os.environ") {
+        return Some("<environ>");
+    }
+    if path == "sys.path" || path.starts_with("sys.path.") {
+        return Some("<sys.path>");
+    }
+    None
+}

@@ -1,0 +1,128 @@
+//! Follows objects through the cells of a notebook, in notebook order, as a full run would.
+//!
+//! It is an abstract interpreter: names are bound to sets of objects, calls of the notebook's own functions are followed
+//! into their bodies, and what a library does is looked up by name (`library`). What comes out for each cell is a
+//! [`CellFlow`]: the names that it reads, with the cells that wrote them last, and the names that it writes.
+
+mod call;
+mod cell;
+mod execute;
+mod library;
+mod method;
+mod store;
+
+use super::analysis::{Analysis, NameId, Names};
+
+use self::cell::CellRun;
+use self::store::{Binding, Store};
+
+/// What a cell does in its notebook.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CellFlow {
+    /// Sorted by name.
+    pub(crate) reads: Vec<Read>,
+    /// Sorted by name.
+    pub(crate) writes: Vec<Write>,
+    /// It gives another result every time.
+    pub(crate) is_nondeterministic: bool,
+    /// It may read every name.
+    pub(crate) reads_all: bool,
+    /// It may write every name.
+    pub(crate) writes_all: bool,
+    /// Why something about it cannot be known.
+    pub(crate) unknown: Option<&'static str>,
+}
+
+/// A name that a cell reads before it binds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Read {
+    pub(crate) name: NameId,
+    /// The cell above that wrote it last.
+    pub(crate) writer: Option<u32>,
+    /// The cell above that bound it last.
+    pub(crate) binder: Option<u32>,
+    /// The cell keeps a reference to the object, which may change.
+    pub(crate) is_kept: bool,
+    pub(crate) carried: Carried,
+}
+
+/// Whether a name is read only because it is perhaps not bound, so that it keeps its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Carried {
+    /// It is loaded.
+    No,
+    /// The branch that binds it is perhaps not taken.
+    Branch,
+    /// The loop that binds it is perhaps not entered: that matters only if somebody reads it below.
+    Loop,
+}
+
+/// A name that a cell writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Write {
+    pub(crate) name: NameId,
+    pub(crate) kind: WriteKind,
+    /// For a module or something in it: its path. The value is the same whoever imports it.
+    pub(crate) import: Option<NameId>,
+    /// A loop's variable.
+    pub(crate) is_temporary: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WriteKind {
+    /// Bound, whatever was there before.
+    Bind,
+    /// Bound in a branch that is perhaps not taken.
+    MayBind,
+    /// Bound in the body of a loop that is perhaps never entered.
+    LoopBind,
+    /// Changed in place.
+    Mutate,
+    Delete,
+    /// Unbound at the end of an exception handler.
+    Clobber,
+}
+
+/// Follows the cells one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    store: Store,
+    /// The last cell that imported everything from a module.
+    star: Option<u32>,
+    cells: u32,
+}
+
+impl Flow {
+    /// What the next cell does.
+    pub(crate) fn next(&mut self, analysis: &Analysis, names: &mut Names) -> CellFlow {
+        let position = self.cells;
+        self.cells += 1;
+        CellRun::new(self, names, position).run(&analysis.body)
+    }
+
+    /// A cell wrote names though its code does not show it.
+    pub(crate) fn add_writes(&mut self, position: u32, writes: &[Write]) {
+        for write in writes {
+            let old = self.store.binding(write.name).cloned();
+            let is_bound = write.kind == WriteKind::Bind || old.is_none();
+            let binder = if is_bound {
+                position
+            } else {
+                old.as_ref().map_or(position, |old| old.binder)
+            };
+            let objs = if is_bound {
+                self.store.unknown()
+            } else {
+                old.map(|old| old.objs).unwrap_or_default()
+            };
+            self.store.set_binding(
+                write.name,
+                Binding {
+                    objs,
+                    writer: position,
+                    binder,
+                },
+            );
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The dependencies between the cells of a notebook.
+
+use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::{Bfs, Reversed};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::model::CellId;
+
+use super::analysis::{Analysis, NameId, Names};
+use super::flow::{Carried, CellFlow, Flow, Write, WriteKind};
+use super::types::{CellEffects, CodeCell, Document, Edge, SkipReason};
+
+const SKIP_TAG: &str = "skip-execution";
+
+/// A cell that takes part.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// Its place among the cells of the document.
+    pub(super) place: usize,
+    pub(super) analysis: Analysis,
+    pub(super) flow: CellFlow,
+}
+
+/// The cells that may run, in notebook order, and who reads what from whom.
+#[derive(Debug, Default)]
+pub(super) struct Graph {
+    pub(super) nodes: Vec<Node>,
+    positions: FxHashMap<CellId, u32>,
+    /// Edges run from the writer to the reader.
+    dag: DiGraph<(), Vec<NameId>, u32>,
+}
+
+impl Graph {
+    /// The graph of a document whose cells have these analyses. `found` are writes that code does not show.
+    pub(super) fn new(
+        document: &Document,
+        analyses: Vec<Option<Analysis>>,
+        found: impl Fn(&CodeCell) -> Vec<Write>,
+        names: &mut Names,
+    ) -> Self {
+        let mut graph = Self::default();
+        let mut flow = Flow::default();
+        for (place, analysis) in analyses.into_iter().enumerate() {
+            let Some(analysis) = analysis else { continue };
+            let cell = &document.cells[place];
+            let position = u32::try_from(graph.nodes.len()).expect("memory ends before 2^32 cells");
+            let mut effects = flow.next(&analysis, names);
+            let found = found(cell);
+            flow.add_writes(position, &found);
+            effects.writes.extend(found);
+            graph.positions.insert(cell.id.clone(), position);
+            graph.nodes.push(Node {
+                place,
+                analysis,
+                flow: effects,
+            });
+        }
+        graph.drop_dead_carries(names.len());
+        graph.connect();
+        graph
+    }
+
+    /// A name that a loop binds is read, for the case that the loop is never entered, only if somebody reads it below.
+    fn drop_dead_carries(&mut self, names: usize) {
+        let mut live = vec![false; names];
+        for node in self.nodes.iter_mut().rev() {
+            let flow = &mut node.flow;
+            flow.reads
+                .retain(|read| read.carried != Carried::Loop || live[read.name.index()]);
+            for write in &flow.writes {
+                if matches!(write.kind, WriteKind::Bind | WriteKind::Delete | WriteKind::Clobber) {
+                    live[write.name.index()] = false;
+                }
+            }
+            for read in &flow.reads {
+                live[read.name.index()] = true;
+            }
+        }
+    }
+
+    fn connect(&mut self) {
+        self.dag.reserve_exact_nodes(self.nodes.len());
+        for _ in &self.nodes {
+            self.dag.add_node(());
+        }
+        let mut writers: Vec<(u32, NameId)> = Vec::new();
+        for (position, node) in self.nodes.iter().enumerate() {
+            writers.clear();
+            writers.extend(
+                node.flow
+                    .reads
+                    .iter()
+                    .filter_map(|read| Some((read.writer?, read.name))),
+            );
+            writers.sort_unstable();
+            for group in writers.chunk_by(|a, b| a.0 == b.0) {
+                let names = group.iter().map(|(_, name)| *name).collect();
+                self.dag
+                    .add_edge(NodeIndex::from(group[0].0), NodeIndex::new(position), names);
+            }
+        }
+    }
+
+    /// All positions, in notebook order.
+    pub(super) fn positions(&self) -> std::ops::Range<u32> {
+        0..u32::try_from(self.nodes.len()).expect("memory ends before 2^32 cells")
+    }
+
+    pub(super) fn position(&self, cell: &CellId) -> Option<u32> {
+        self.positions.get(cell).copied()
+    }
+
+    pub(super) fn flow(&self, position: u32) -> &CellFlow {
+        &self.nodes[position as usize].flow
+    }
+
+    /// Everything that can be reached from these cells along the edges, themselves included.
+    pub(super) fn downstream(&self, from: impl IntoIterator<Item = u32>) -> FxHashSet<u32> {
+        let mut reached = FxHashSet::default();
+        for start in from {
+            let mut search = Bfs::new(&self.dag, NodeIndex::from(start));
+            while let Some(node) = search.next(&self.dag) {
+                reached.extend(u32::try_from(node.index()));
+            }
+        }
+        reached
+    }
+
+    /// Everything from which these cells can be reached, themselves included.
+    pub(super) fn upstream(&self, from: impl IntoIterator<Item = u32>) -> FxHashSet<u32> {
+        let mut reached: FxHashSet<u32> = FxHashSet::default();
+        for start in from {
+            if reached.contains(&start) {
+                continue;
+            }
+            let reversed = Reversed(&self.dag);
+            let mut search = Bfs::new(reversed, NodeIndex::from(start));
+            while let Some(node) = search.next(reversed) {
+                reached.extend(u32::try_from(node.index()));
+            }
+        }
+        reached
+    }
+
+    pub(super) fn edges(&self, document: &Document, names: &Names) -> Vec<Edge> {
+        let cell = |node: NodeIndex<u32>| document.cells[self.nodes[node.index()].place].cell_ref();
+        let edges = self.dag.edge_references().map(|edge| {
+            use petgraph::visit::EdgeRef;
+            Edge {
+                from: cell(edge.source()),
+                to: cell(edge.target()),
+                names: sorted(edge.weight().iter().map(|name| names.get(*name))),
+            }
+        });
+        edges.collect()
+    }
+
+    pub(super) fn effects(&self, position: u32, names: &Names) -> CellEffects {
+        let flow = self.flow(position);
+        CellEffects {
+            reads: sorted(flow.reads.iter().map(|read| names.get(read.name))),
+            writes: sorted(flow.writes.iter().map(|write| names.get(write.name))),
+            unknown: flow.unknown.map(str::to_owned),
+        }
+    }
+}
+
+pub(super) fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut names: Vec<String> = names.map(str::to_owned).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Why a cell takes no part at all.
+pub(super) fn inactive(cell: &CodeCell) -> Option<SkipReason> {
+    if cell.source.trim().is_empty() {
+        Some(SkipReason::Empty)
+    } else if cell.tags.iter().any(|tag| tag == SKIP_TAG) {
+        Some(SkipReason::Tagged)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,178 @@
+//! What a full run of the cells would give.
+
+use crate::scheduler::analysis::{NameId, Names};
+use crate::scheduler::flow::{CellFlow, Read, Write, WriteKind};
+use crate::scheduler::graph::{Graph, Node};
+use crate::scheduler::version::{Ingredients, Version};
+
+/// Where versions come from: the expectation of a full run, or what is live in a kernel.
+pub(in crate::scheduler) trait Given {
+    /// The version of a name as it was written; none where it is not bound.
+    fn written(&self, name: NameId) -> Option<Version>;
+
+    /// The version of a name as it is seen: code that may write everything may have changed it since.
+    fn seen(&self, name: NameId) -> Option<Version>;
+}
+
+/// The version of a value after code that may have changed it.
+pub(in crate::scheduler) fn opaque_version(written: Option<Version>, code: Version) -> Version {
+    Ingredients::of("opaque").version(written).version(Some(code)).finish()
+}
+
+/// What a read gives.
+pub(in crate::scheduler) fn read_version(
+    read: &Read,
+    given: &dyn Given,
+    graph: &Graph,
+    bases: &dyn Fn(u32) -> Version,
+) -> Option<Version> {
+    match read.writer {
+        Some(writer) if is_star(graph.flow(writer), read.name) => {
+            let version = Ingredients::of("star").version(Some(bases(writer))).finish();
+            Some(opaque_version(given.seen(read.name), version))
+        }
+        _ => given.seen(read.name),
+    }
+}
+
+/// Whether a name comes from a cell that does not say so: by a star import.
+pub(super) fn is_star(flow: &CellFlow, name: NameId) -> bool {
+    flow.writes.binary_search_by_key(&name, |write| write.name).is_err()
+        && flow.writes.iter().all(|write| write.name != name)
+}
+
+/// The version of an execution: its source and what it reads.
+pub(in crate::scheduler) fn execution_version(
+    node: &Node,
+    reads: &[Option<Version>],
+    world: impl FnOnce() -> Version,
+    names: &Names,
+    ingredients: &mut Ingredients,
+) -> Version {
+    ingredients.again("cell").bytes(&node.analysis.digest);
+    for (read, version) in node.flow.reads.iter().zip(reads) {
+        ingredients.text(names.get(read.name)).version(*version);
+    }
+    if node.flow.reads_all {
+        ingredients.version(Some(world()));
+    }
+    ingredients.finish()
+}
+
+/// The versions that an execution leaves, write by write. `version` is that of the execution, with its number where it
+/// gives another result every time.
+pub(in crate::scheduler) fn output_versions(
+    writes: &[Write],
+    version: Version,
+    given: &dyn Given,
+    names: &Names,
+    ingredients: &mut Ingredients,
+) -> Vec<Option<Version>> {
+    let mut output = |write: &Write| {
+        if let Some(path) = write.import {
+            return Some(ingredients.again("import").text(names.get(path)).finish());
+        }
+        let name = names.get(write.name);
+        match write.kind {
+            WriteKind::Delete => None,
+            WriteKind::Bind => Some(ingredients.again("bind").text(name).version(Some(version)).finish()),
+            WriteKind::MayBind | WriteKind::LoopBind | WriteKind::Mutate | WriteKind::Clobber => {
+                let old = given.seen(write.name);
+                Some(
+                    ingredients
+                        .again("change")
+                        .text(name)
+                        .version(Some(version))
+                        .version(old)
+                        .finish(),
+                )
+            }
+        }
+    };
+    writes.iter().map(&mut output).collect()
+}
+
+/// The version of an execution that gives another result every time: with a number that is its own.
+pub(in crate::scheduler) fn numbered(version: Version, serial: Option<u64>, ingredients: &mut Ingredients) -> Version {
+    ingredients
+        .again("execution")
+        .version(Some(version))
+        .number(serial.unwrap_or(u64::MAX))
+        .finish()
+}
+
+/// The names as a full run has left them so far.
+#[derive(Debug, Default)]
+pub(super) struct Expected {
+    versions: Vec<Option<Version>>,
+    written_at: Vec<u32>,
+    /// The last cell that may have written everything.
+    opaque: Option<(u32, Version)>,
+    /// All names with their versions, in no order; only where somebody reads everything.
+    sum: u128,
+    sums: bool,
+}
+
+impl Expected {
+    pub(super) fn new(names: usize, sums: bool) -> Self {
+        Self {
+            sums,
+            versions: vec![None; names],
+            written_at: vec![0; names],
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn write(&mut self, name: NameId, version: Option<Version>, position: u32, names: &Names) {
+        let place = &mut self.versions[name.index()];
+        if self.sums {
+            let name = names.get(name);
+            self.sum ^= term(name, *place) ^ term(name, version);
+        }
+        *place = version;
+        self.written_at[name.index()] = position;
+    }
+
+    /// The version of everything.
+    pub(super) fn world(&self) -> Version {
+        world(self.sum, self.opaque.map(|(_, version)| version))
+    }
+
+    pub(super) fn write_all(&mut self, position: u32, version: Version) {
+        self.opaque = Some((position, version));
+    }
+}
+
+impl Given for Expected {
+    fn written(&self, name: NameId) -> Option<Version> {
+        self.versions[name.index()]
+    }
+
+    fn seen(&self, name: NameId) -> Option<Version> {
+        let written = self.written(name);
+        match self.opaque {
+            Some((position, version)) if written.is_none() || self.written_at[name.index()] < position => {
+                Some(opaque_version(written, version))
+            }
+            _ => written,
+        }
+    }
+}
+
+/// A name with its version as a number, so that those of many names add up whatever their order.
+pub(in crate::scheduler) fn term(name: &str, version: Option<Version>) -> u128 {
+    match version {
+        None => 0,
+        Some(version) => {
+            let mixed = Ingredients::of("name").text(name).version(Some(version)).finish();
+            mixed.as_number()
+        }
+    }
+}
+
+pub(in crate::scheduler) fn world(sum: u128, opaque: Option<Version>) -> Version {
+    Ingredients::of("world")
+        .bytes(&sum.to_le_bytes())
+        .version(opaque)
+        .finish()
+}
