@@ -7,7 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::model::CellId;
 
 use super::analysis::{Analysis, NameId, Names};
-use super::flow::{Carried, CellFlow, Flow, Write, WriteKind};
+use super::flow::{Carried, CellFlow, Flow, Kept, Read, Write, WriteKind};
 use super::types::{CellEffects, CodeCell, Document, Edge, SkipReason};
 
 const SKIP_TAG: &str = "skip-execution";
@@ -56,6 +56,7 @@ impl Graph {
             });
         }
         graph.drop_dead_carries(names.len());
+        graph.settle_kept(names.len());
         graph.connect();
         graph
     }
@@ -74,6 +75,23 @@ impl Graph {
             }
             for read in &flow.reads {
                 live[read.name.index()] = true;
+            }
+        }
+    }
+
+    /// What only a loop's variable keeps is kept where another cell reads that variable.
+    fn settle_kept(&mut self, names: usize) {
+        let mut read = vec![false; names];
+        for found in self.nodes.iter().flat_map(|node| &node.flow.reads) {
+            read[found.name.index()] |= found.writer.is_some();
+        }
+        for flow in self.nodes.iter_mut().map(|node| &mut node.flow) {
+            let matters = flow
+                .writes
+                .iter()
+                .any(|write| write.is_temporary && read[write.name.index()]);
+            for read in flow.reads.iter_mut().filter(|read| read.kept == Kept::ByTemporary) {
+                read.kept = if matters { Kept::Yes } else { Kept::No };
             }
         }
     }
@@ -157,8 +175,10 @@ impl Graph {
 
     pub(super) fn effects(&self, position: u32, names: &Names) -> CellEffects {
         let flow = self.flow(position);
+        let is_told = |read: &&Read| read.writer.is_some() || !read.is_builtin && !is_pseudo(names.get(read.name));
+        let reads = flow.reads.iter().filter(is_told);
         CellEffects {
-            reads: sorted(flow.reads.iter().map(|read| names.get(read.name))),
+            reads: sorted(reads.map(|read| names.get(read.name))),
             writes: sorted(flow.writes.iter().map(|write| names.get(write.name))),
             unknown: flow.unknown.map(str::to_owned),
         }
@@ -181,4 +201,9 @@ pub(super) fn inactive(cell: &CodeCell) -> Option<SkipReason> {
     } else {
         None
     }
+}
+
+/// Whether a name is none of Python's, but stands for something that behaves like one.
+pub(super) fn is_pseudo(name: &str) -> bool {
+    name.starts_with(['<', '*'])
 }

@@ -7,10 +7,10 @@ use crate::model::{CellId, CellRef};
 
 use super::SchedulerError;
 use super::analysis::{Analysis, NameId, Names, SourceDigest, analyzer_for};
-use super::flow::{CellFlow, Write, WriteKind};
+use super::flow::{CellFlow, Kept, Write, WriteKind};
 use super::graph::{Graph, inactive};
 use super::live::{Execution, Input, Live, LiveName, LiveState, Output};
-use super::plan::{Closure, Given, execution_version, numbered, output_versions, read_version, term, world};
+use super::plan::{Closure, execution_version, numbered, output_versions, read_version};
 use super::types::{
     CellEffects, CodeCell, Document, Edge, KernelEpoch, Observation, Outcome, Plan, PlanRequest, SessionStatus,
 };
@@ -228,13 +228,7 @@ impl Planner {
             .iter()
             .map(|read| read_version(read, &self.live, &self.graph, &bases))
             .collect();
-        let version = execution_version(
-            node,
-            &reads,
-            || self.world_above(position),
-            &self.names,
-            &mut ingredients,
-        );
+        let version = execution_version(node, cell, &reads, &self.names, &mut ingredients);
         let is_unique = flow.is_nondeterministic || !succeeded;
         let numbered = if is_unique {
             numbered(version, Some(serial), &mut ingredients)
@@ -248,7 +242,7 @@ impl Planner {
             writer: read.writer.map(|writer| self.cell(writer).id.clone()),
             kept: read
                 .binder
-                .filter(|_| read.is_kept)
+                .filter(|_| read.kept == Kept::Yes)
                 .and_then(|binder| self.serial_of(binder)),
         });
         let outputs = flow.writes.iter().zip(versions).map(|(write, version)| {
@@ -304,23 +298,6 @@ impl Planner {
     fn recorded_version(&self, position: u32) -> Version {
         let execution = self.live.cells.get(&self.cell(position).id);
         execution.map_or_else(|| Ingredients::of("never").finish(), |execution| execution.version)
-    }
-
-    /// The version of everything that cells above have written.
-    fn world_above(&self, position: u32) -> Version {
-        let mut written: Vec<NameId> = Vec::new();
-        for node in &self.graph.nodes[..position as usize] {
-            written.extend(node.flow.writes.iter().map(|write| write.name));
-        }
-        written.sort_unstable();
-        written.dedup();
-        let terms = written
-            .into_iter()
-            .map(|name| term(self.names.get(name), self.live.written(name)));
-        world(
-            terms.fold(0, |sum, term| sum ^ term),
-            self.live.opaque.map(|(_, version)| version),
-        )
     }
 
     /// Takes note of writes that the analysis has not foreseen.

@@ -34,12 +34,6 @@ impl TryFrom<String> for Version {
     }
 }
 
-impl Version {
-    pub(crate) fn as_number(self) -> u128 {
-        u128::from_le_bytes(self.0)
-    }
-}
-
 /// Collects what a version depends on.
 #[derive(Debug)]
 pub(crate) struct Ingredients(Vec<u8>);

@@ -9,7 +9,7 @@ use crate::scheduler::analysis::ir::{Args, Function, Used};
 
 use super::cell::{CellRun, Frame, extend};
 use super::execute::reg;
-use super::library::{self, Access, Gives};
+use super::library::{self, Access, Gives, Wrapper};
 use super::store::{FunctionValue, IMMUTABLE, Kind, ObjId, Objs, Pending};
 
 /// How many calls may be within each other.
@@ -93,7 +93,13 @@ impl CellRun<'_> {
             Kind::Method(this, method) => self.call_bound(this, &[method], args),
             Kind::LibraryMethod(this, name) => self.call_method(&[this], name, args, used),
             Kind::External(path) => self.call_library(path, args),
-            Kind::Property(inner) => self.call_one(inner, args, used),
+            Kind::Property(inner) | Kind::CachedProperty(inner) | Kind::Partial(inner) => {
+                self.call_one(inner, args, used)
+            }
+            Kind::Cached(inner) => {
+                self.mutate(&[callee]);
+                self.call_one(inner, args, used)
+            }
             _ => self.call_unknown(callee, args),
         }
     }
@@ -108,6 +114,11 @@ impl CellRun<'_> {
     /// Something that nobody knows is called: it may keep its arguments, and gives another result every time.
     fn call_unknown(&mut self, callee: ObjId, args: &Passed) -> Objs {
         self.nondeterministic();
+        if self.is_namespace(&args.flat()) {
+            self.opaque(true, true, "it passes on all names");
+        }
+        let held = self.store.obj(callee).parts.clone();
+        self.call_back(&held);
         self.hand_over(&args.flat());
         let origin = self.store.obj(callee).origin;
         let result = self.make(Kind::Unknown, origin);
@@ -147,6 +158,7 @@ impl CellRun<'_> {
                 Kind::LibraryMethod(this, name) => {
                     self.call_method(&[this], name, &Passed::default(), Used::No);
                 }
+                Kind::Cached(inner) | Kind::Partial(inner) => self.call_back(&[inner]),
                 Kind::Container | Kind::Tuple => {
                     let parts = self.store.obj(*id).parts.clone();
                     let functions: Objs = parts
@@ -236,7 +248,7 @@ impl CellRun<'_> {
 
     fn construct(&mut self, class: ObjId, args: &Passed) -> Objs {
         let instance = self.make(Kind::Instance(class), None);
-        self.store.hold(instance, class);
+        self.store.reaches_up(class, instance);
         let has_constructor = ["__init__", "__new__", "__post_init__"]
             .iter()
             .fold(false, |found, name| {
@@ -301,6 +313,7 @@ impl CellRun<'_> {
 
     /// Shows values: as a text, or as the result of a cell.
     pub(super) fn show(&mut self, objs: &[ObjId]) {
+        self.read_options(objs, &["numpy", "pandas", "polars", "xarray", "torch"]);
         self.implicit(
             objs,
             &[
@@ -321,12 +334,9 @@ impl CellRun<'_> {
                 Kind::Function(_) | Kind::Class(_) | Kind::Instance(_) | Kind::Method(..) => {
                     self.call_one(*id, args, Used::Yes)
                 }
-                Kind::External(path) if library::is_property(self.names.get(path)) => {
-                    let getters = args.first();
-                    getters
-                        .iter()
-                        .map(|getter| self.make(Kind::Property(*getter), None))
-                        .collect()
+                Kind::External(path) => {
+                    let wrap = library::wrapper(self.names.get(path));
+                    self.wrapped(&args.first(), wrap)
                 }
                 _ => args.first(),
             };
@@ -335,25 +345,59 @@ impl CellRun<'_> {
         result
     }
 
+    /// What a decorator of a library makes of functions.
+    fn wrapped(&mut self, functions: &[ObjId], wrapper: Wrapper) -> Objs {
+        let wrap = |this: &mut Self, kind: Kind, function: ObjId| {
+            let id = this.make(kind, None);
+            this.store.hold(id, function);
+            id
+        };
+        let wrapped = functions.iter().map(|function| match wrapper {
+            Wrapper::Property => wrap(self, Kind::Property(*function), *function),
+            Wrapper::CachedProperty => wrap(self, Kind::CachedProperty(*function), *function),
+            Wrapper::Cache => wrap(self, Kind::Cached(*function), *function),
+            Wrapper::None => *function,
+        });
+        wrapped.collect()
+    }
+
     /// A function or class of a library, by its path.
     fn call_library(&mut self, path: NameId, args: &Passed) -> Objs {
         let text = self.names.get(path).to_owned();
         let called = library::describe(&text);
         let flat = args.flat();
         if let Some(reason) = called.opaque {
-            let has_arguments = !flat.is_empty();
-            let harmless = matches!(text.as_str(), "builtins.vars" | "builtins.dir") && has_arguments;
-            if !harmless {
-                self.opaque(true, called.writes_namespace, reason);
+            match text.as_str() {
+                "builtins.vars" | "builtins.dir" if !flat.is_empty() => {}
+                "builtins.exec" | "builtins.eval"
+                    if args.positional.len() > 1 && !self.is_namespace(&args.positional[1]) =>
+                {
+                    let namespace = args.positional[1].clone();
+                    let made = self.make_one(Kind::Unknown, None);
+                    self.store_into(&namespace, &made);
+                    return self.items(&namespace);
+                }
+                "builtins.globals" | "builtins.locals" | "builtins.vars" => {
+                    return self.make_one(Kind::Namespace, None);
+                }
+                _ => self.opaque(true, called.writes_namespace, reason),
             }
         }
+        if let Some(target) = self.keyword(args, "out") {
+            self.mutate(&target);
+        }
+        self.options(&text);
         if !called.is_deterministic && !self.is_seeded(&text, args) {
             self.nondeterministic();
         }
         if called.calls_back {
             self.call_back(&flat);
         }
+        if called.keeps && self.is_namespace(&flat) {
+            self.opaque(true, true, "it passes on all names");
+        }
         if called.consumes {
+            self.note_namespace(args);
             let iterators: Vec<ObjId> = flat.iter().copied().filter(|id| self.is_used_up(*id)).collect();
             self.consume(&iterators);
             self.implicit(
@@ -375,6 +419,27 @@ impl CellRun<'_> {
             self.escape(&flat);
         }
         self.given(&text, called.gives, args)
+    }
+
+    /// Whoever is given all names may read them.
+    pub(super) fn note_namespace(&mut self, args: &Passed) {
+        if self.is_namespace(&args.flat()) {
+            self.opaque(true, false, "it passes on all names");
+        }
+    }
+
+    fn is_namespace(&self, objs: &[ObjId]) -> bool {
+        objs.iter().any(|id| matches!(self.store.kind(*id), Kind::Namespace))
+    }
+
+    /// Sets, or uses, the options of a library.
+    fn options(&mut self, path: &str) {
+        if let Some(library) = library::sets_options(path) {
+            let options = self.names.intern(&format!("<options:{library}>"));
+            self.touch(options, true, true);
+        } else if let Some(library) = library::uses_options(path) {
+            self.read_options_of(library);
+        }
     }
 
     fn is_used_up(&self, id: ObjId) -> bool {
@@ -404,7 +469,7 @@ impl CellRun<'_> {
                 }
             }
             Access::Read | Access::Append => {
-                if self.store.binding(name).is_some() || self.is_touched(name) {
+                if self.is_written(name) {
                     self.touch(name, true, true);
                 } else {
                     self.nondeterministic();
@@ -424,7 +489,7 @@ impl CellRun<'_> {
                 self.make_one(Kind::Unknown, Some(origin))
             }
             Gives::Container => {
-                let items = self.items(&args.flat());
+                let items = self.consume(&args.flat());
                 let known: Objs = items.into_iter().filter(|id| !self.is_element(*id, args)).collect();
                 self.holding(Kind::Container, &[known])
             }
@@ -460,6 +525,22 @@ impl CellRun<'_> {
                 );
                 self.store.hold(figure, axes);
                 self.holding(Kind::Tuple, &[smallvec![figure], smallvec![axes]])
+            }
+            Gives::Context => smallvec![self.external_named(&format!("{path}()"))],
+            Gives::Decorator => {
+                let functions: Objs = args.first().into_iter().filter(|id| *id != IMMUTABLE).collect();
+                if functions.is_empty() {
+                    return smallvec![self.external_named(path)];
+                }
+                self.wrapped(&functions, Wrapper::Cache)
+            }
+            Gives::Partial => {
+                let function = args.first().first().copied().unwrap_or(IMMUTABLE);
+                let id = self.make(Kind::Partial(function), Some(origin));
+                for arg in args.flat() {
+                    self.store.hold(id, arg);
+                }
+                smallvec![id]
             }
             Gives::Holder => {
                 let id = self.make(Kind::Unknown, Some(origin));

@@ -6,9 +6,14 @@ use smallvec::smallvec;
 use crate::scheduler::analysis::ir::{Body, Slot};
 use crate::scheduler::analysis::{NameId, Names};
 
+use crate::scheduler::graph::is_pseudo;
+
 use super::library::is_builtin;
 use super::store::{Binding, IMMUTABLE, Kind, ObjId, Objs, Store};
-use super::{Carried, CellFlow, Flow, Read, Write, WriteKind};
+use super::{Carried, CellFlow, Flow, Kept, Read, Write, WriteKind};
+
+/// The pseudo-name of what code that cannot be followed may write.
+const EVERYTHING: &str = "*";
 
 /// How many steps a cell is followed, calls included.
 const FUEL: u32 = 50_000;
@@ -75,7 +80,9 @@ pub(super) struct CellRun<'a> {
     pub(super) loops: u32,
     /// Functions that are being executed, by their identity.
     pub(super) active: Vec<*const ()>,
+    pub(super) depth_of_iteration: u32,
     fuel: u32,
+    reads_all: bool,
     flow: CellFlow,
 }
 
@@ -94,7 +101,9 @@ impl<'a> CellRun<'a> {
             branches: 0,
             loops: 0,
             active: Vec::new(),
+            depth_of_iteration: 0,
             fuel: FUEL,
+            reads_all: false,
             flow: CellFlow::default(),
         }
     }
@@ -118,7 +127,7 @@ impl<'a> CellRun<'a> {
     }
 
     pub(super) fn opaque(&mut self, reads: bool, writes: bool, reason: &'static str) {
-        self.flow.reads_all |= reads;
+        self.reads_all |= reads;
         self.flow.writes_all |= writes;
         self.flow.unknown.get_or_insert(reason);
     }
@@ -179,8 +188,9 @@ impl<'a> CellRun<'a> {
             name,
             writer,
             binder,
-            is_kept: false,
+            kept: Kept::No,
             carried,
+            is_builtin: false,
         });
         read.carried = read.carried.min(carried);
     }
@@ -194,6 +204,10 @@ impl<'a> CellRun<'a> {
         }
         if is_builtin(text) {
             let path = format!("builtins.{text}");
+            self.read(name, None, None, Carried::No);
+            if let Some(read) = self.reads.get_mut(&name) {
+                read.is_builtin = true;
+            }
             return smallvec![self.external_named(&path)];
         }
         let star = *self.star;
@@ -291,11 +305,20 @@ impl<'a> CellRun<'a> {
                 self.store.hold(*holder, *value);
             }
         }
-        self.escape(values);
+        if holders.iter().any(|holder| !self.store.is_immutable(*holder)) {
+            self.escape(values);
+        }
     }
 
     /// Reads or writes a pseudo-name; gives whether somebody above has written it.
     pub(super) fn touch(&mut self, name: NameId, reads: bool, writes: bool) -> bool {
+        if self.names.get(name) == "<environ>" {
+            for variable in self.store.ever_bound() {
+                if self.names.get(variable).starts_with("<environ:") {
+                    self.touch(variable, reads, writes);
+                }
+            }
+        }
         let is_written = self.is_definite(name) || self.store.binding(name).is_some();
         if reads && !self.is_definite(name) {
             let binding = self.store.binding(name);
@@ -317,17 +340,60 @@ impl<'a> CellRun<'a> {
         is_written
     }
 
-    /// Whether this cell has written a pseudo-name.
-    pub(super) fn is_touched(&self, name: NameId) -> bool {
-        self.changes.get(&name).is_some_and(|change| change.is_bound)
+    /// Whether somebody has written a pseudo-name, this cell or one above.
+    pub(super) fn is_written(&self, name: NameId) -> bool {
+        self.changes.get(&name).is_some_and(|change| change.is_bound) || self.store.binding(name).is_some()
+    }
+
+    /// Reads the options of the libraries that objects come from, where somebody has set any.
+    pub(super) fn read_options(&mut self, objs: &[ObjId], libraries: &[&str]) {
+        for id in objs {
+            let Some(origin) = self.store.obj(*id).origin else {
+                continue;
+            };
+            let library = self.names.get(origin);
+            if !libraries.contains(&library) {
+                continue;
+            }
+            let library = library.to_owned();
+            self.read_options_of(&library);
+        }
+    }
+
+    pub(super) fn read_options_of(&mut self, library: &str) {
+        let options = self.names.intern(&format!("<options:{library}>"));
+        if self.is_written(options) {
+            self.touch(options, true, false);
+        }
     }
 
     pub(super) fn import_star(&mut self) {
         *self.star = Some(self.position);
     }
 
+    /// Code that cannot be followed reads every name that is bound above; what it may write has a name of its own, so
+    /// that others of its kind depend on it.
+    fn read_everything(&mut self) {
+        for name in self.store.bound_names() {
+            if !self.is_definite(name) && !is_pseudo(self.names.get(name)) {
+                self.load(name);
+            }
+        }
+    }
+
     fn finish(mut self) -> CellFlow {
-        let kept = self.kept_objects();
+        if self.reads_all || self.flow.writes_all {
+            let everything = self.names.intern(EVERYTHING);
+            self.touch(everything, true, self.flow.writes_all);
+        }
+        if self.reads_all {
+            self.read_everything();
+        }
+        if self.flow.writes_all {
+            *self.star = Some(self.position);
+        }
+        let kept = self.kept_objects(false);
+        let kept_by_temporaries = self.kept_objects(true);
         let mut writes: Vec<Write> = Vec::with_capacity(self.changes.len() + self.mutated.len());
         let changes = std::mem::take(&mut self.changes);
         for (name, change) in changes {
@@ -352,7 +418,11 @@ impl<'a> CellRun<'a> {
         let mut reads: Vec<Read> = self.reads.values().copied().collect();
         reads.sort_unstable_by_key(|read| read.name);
         for read in &mut reads {
-            read.is_kept = kept.contains(&read.name);
+            read.kept = match (kept.contains(&read.name), kept_by_temporaries.contains(&read.name)) {
+                (true, _) => Kept::Yes,
+                (false, true) => Kept::ByTemporary,
+                (false, false) => Kept::No,
+            };
         }
         CellFlow {
             reads,
@@ -362,10 +432,12 @@ impl<'a> CellRun<'a> {
     }
 
     /// The names that are read and whose objects can be reached from what the cell leaves.
-    fn kept_objects(&self) -> FxHashSet<NameId> {
+    fn kept_objects(&self, by_temporaries: bool) -> FxHashSet<NameId> {
         let mut left = FxHashSet::default();
-        let bound = self.changes.values().filter(|change| change.is_bound);
-        for id in bound.flat_map(|change| &change.objs).chain(&self.escaped) {
+        let is_meant = |change: &&Change| change.is_bound && change.is_temporary == by_temporaries;
+        let bound = self.changes.values().filter(is_meant);
+        let escaped: &[ObjId] = if by_temporaries { &[] } else { &self.escaped };
+        for id in bound.flat_map(|change| &change.objs).chain(escaped) {
             if !self.store.is_immutable(*id) {
                 self.store.reach(*id, &mut left);
             }

@@ -226,6 +226,7 @@ impl CellRun<'_> {
         {
             return smallvec![IMMUTABLE];
         }
+        self.read_options(&operands, &["decimal", "numpy"]);
         let are_containers = operands
             .iter()
             .all(|id| self.store.is_immutable(*id) || matches!(self.store.kind(*id), Kind::Container | Kind::Tuple));
@@ -248,6 +249,7 @@ impl CellRun<'_> {
         for id in of {
             match self.store.kind(*id) {
                 Kind::Immutable | Kind::Text(_) => extend(&mut items, &[IMMUTABLE]),
+                Kind::Namespace => self.opaque(true, false, "it looks names up by their text"),
                 Kind::Container | Kind::Tuple => {
                     let parts = self.store.obj(*id).parts.clone();
                     extend(&mut items, if parts.is_empty() { &[IMMUTABLE] } else { &parts });
@@ -328,10 +330,8 @@ impl CellRun<'_> {
         for id in of {
             match self.store.kind(*id).clone() {
                 Kind::Iterator | Kind::File(_) | Kind::Random => {
-                    self.mutate(&[*id]);
-                    let found = self.store.obj(*id).parts.clone();
-                    let held = self.items(&found);
-                    extend(&mut items, if held.is_empty() { &[IMMUTABLE] } else { &held });
+                    let held = self.advance(*id);
+                    extend(&mut items, &held);
                 }
                 Kind::Generator(pending) => {
                     self.mutate(&[*id]);
@@ -343,11 +343,43 @@ impl CellRun<'_> {
         items
     }
 
+    /// Takes the items of an iterator: those of what it goes over, passed through the functions that it has.
+    fn advance(&mut self, id: ObjId) -> Objs {
+        self.mutate(&[id]);
+        let held = self.store.obj(id).parts.clone();
+        let is_function = |this: &Self, id: ObjId| {
+            matches!(
+                this.store.kind(id),
+                Kind::Function(_) | Kind::Method(..) | Kind::LibraryMethod(..) | Kind::Cached(_) | Kind::Partial(_)
+            )
+        };
+        let (functions, sources): (Vec<ObjId>, Vec<ObjId>) = held.iter().partition(|id| is_function(self, **id));
+        let mut items = Objs::new();
+        for source in sources.into_iter().filter(|source| *source != id) {
+            if self.depth_of_iteration < MAX_ITERATION {
+                self.depth_of_iteration += 1;
+                let found = self.consume(&[source]);
+                self.depth_of_iteration -= 1;
+                extend(&mut items, &found);
+            }
+        }
+        self.call_back(&functions);
+        if items.is_empty() || !functions.is_empty() {
+            items.push(IMMUTABLE);
+        }
+        items
+    }
+
     fn import(&mut self, path: NameId) -> Objs {
         let text = self.names.get(path).to_owned();
         if super::library::may_be_local(&text) {
             let name = self.names.intern("<sys.path>");
             self.touch(name, true, false);
+        }
+        let file = self.names.intern(&format!("<file:{}.py>", text.replace('.', "/")));
+        if self.is_written(file) {
+            self.touch(file, true, false);
+            return self.make_one(Kind::Unknown, None);
         }
         let parent = text.rsplit_once('.').map(|(parent, _)| parent.to_owned());
         let parent = parent
@@ -358,12 +390,16 @@ impl CellRun<'_> {
 
     fn star(&mut self, frame: &Frame, path: NameId) {
         let module = self.names.get(path).to_owned();
+        let mut is_known = false;
         for name in super::library::exports(&module) {
+            is_known = true;
             let external = self.external_named(&format!("{module}.{name}"));
             let name = self.names.intern(name);
             self.bind(frame, name, smallvec![external], false);
         }
-        self.import_star();
+        if !is_known {
+            self.import_star();
+        }
     }
 
     fn function(&mut self, frame: &Frame, function: &Arc<Function>, defaults: &[Reg], is_lazy: bool) -> Objs {
@@ -423,6 +459,9 @@ impl CellRun<'_> {
         self.holding(Kind::Class(Arc::new(value)), &held)
     }
 }
+
+/// How many iterators may go over each other.
+const MAX_ITERATION: u32 = 16;
 
 /// Methods that operators call.
 const OPERATORS: &[&str] = &[

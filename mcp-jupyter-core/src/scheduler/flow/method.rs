@@ -21,26 +21,40 @@ impl CellRun<'_> {
     /// `of[…] = values`, `of.name = values`
     pub(super) fn assign_into(&mut self, holders: &[ObjId], values: &[ObjId]) {
         for holder in holders {
-            if let Kind::External(path) = self.store.kind(*holder) {
-                let path = self.names.get(*path).to_owned();
-                self.write_external(&path);
+            let path = match self.store.kind(*holder) {
+                Kind::External(path) => self.names.get(*path).to_owned(),
+                Kind::Namespace => {
+                    self.opaque(false, true, "it binds names by their text");
+                    self.escape(values);
+                    continue;
+                }
+                _ => {
+                    self.store_into(&[*holder], values);
+                    continue;
+                }
+            };
+            if !self.write_external(&path) {
+                self.store_into(&[*holder], values);
             }
         }
-        self.store_into(holders, values);
     }
 
     /// State of the process that a module gives access to.
-    fn write_external(&mut self, path: &str) {
-        if let Some(name) = library::state_of(path) {
-            let name = self.names.intern(name);
-            self.touch(name, true, true);
-        }
+    fn write_external(&mut self, path: &str) -> bool {
+        let Some(name) = library::state_of(path) else {
+            return false;
+        };
+        let name = self.names.intern(&name);
+        self.touch(name, true, true);
+        true
     }
 
     fn read_external(&mut self, path: &str) {
         if let Some(name) = library::state_of(path) {
-            let name = self.names.intern(name);
-            self.touch(name, true, false);
+            let name = self.names.intern(&name);
+            if self.is_written(name) {
+                self.touch(name, true, false);
+            }
         }
     }
 
@@ -70,7 +84,7 @@ impl CellRun<'_> {
                 Some(members) => members,
                 None => self.items(&[id]),
             },
-            Kind::Function(_) | Kind::Method(..) | Kind::LibraryMethod(..) | Kind::Property(_) => {
+            Kind::Function(_) | Kind::Method(..) | Kind::LibraryMethod(..) | Kind::Property(_) | Kind::Cached(_) => {
                 smallvec![self.make(Kind::LibraryMethod(id, name), None)]
             }
             _ if library::is_scalar_attribute(self.names.get(name)) => smallvec![IMMUTABLE],
@@ -89,12 +103,16 @@ impl CellRun<'_> {
         let mut found = Objs::new();
         for member in members {
             let objs = match self.store.kind(*member).clone() {
-                Kind::Function(_) => {
+                Kind::Function(_) | Kind::Cached(_) => {
                     let method = self.make(Kind::Method(this, *member), None);
                     self.store.hold(method, this);
                     smallvec![method]
                 }
                 Kind::Property(getter) => self.call_bound(this, &[getter], &Passed::default()),
+                Kind::CachedProperty(getter) => {
+                    self.mutate(&[this]);
+                    self.call_bound(this, &[getter], &Passed::default())
+                }
                 _ => smallvec![*member],
             };
             extend(&mut found, &objs);
@@ -133,6 +151,11 @@ impl CellRun<'_> {
                 Some(members) => self.call_class_member(id, &members, args, used),
                 None => self.library_method(id, name, args, used),
             },
+            Kind::Namespace => {
+                let changes = library::method(self.names.get(name)) == Method::Mutates;
+                self.opaque(!changes, changes, "it handles all names at once");
+                self.make_one(Kind::Unknown, None)
+            }
             Kind::Text(path) => self.text_method(id, path, name, args),
             Kind::File(path) => {
                 let writes = matches!(
@@ -164,7 +187,7 @@ impl CellRun<'_> {
         let mut result = Objs::new();
         for member in members {
             let objs = match self.store.kind(*member) {
-                Kind::Function(_) => self.call_bound(this, &[*member], args),
+                Kind::Function(_) | Kind::Cached(_) => self.call_bound(this, &[*member], args),
                 _ => self.call(&[*member], args, used),
             };
             extend(&mut result, &objs);
@@ -188,15 +211,21 @@ impl CellRun<'_> {
     fn library_method(&mut self, id: ObjId, name: NameId, args: &Passed, used: Used) -> Objs {
         let text = self.names.get(name).to_owned();
         let flat: Vec<ObjId> = args.all().into_iter().flatten().collect();
-        self.call_back(&flat);
+        if library::method(&text) != Method::Mutates || text == "sort" {
+            self.call_back(&flat);
+        }
+        self.note_namespace(args);
         if let Some(access) = library::file_method(&text) {
             self.file_at(args.positional.first(), access);
         }
-        if self.is_true(args, "inplace") || self.is_true(args, "copy_inplace") {
+        if let Some(target) = self.keyword(args, "out") {
+            self.mutate(&target);
+        }
+        if self.is_true(args, "inplace") {
             self.mutate(&[id]);
             return smallvec![IMMUTABLE];
         }
-        match self.effect(id, &text, used) {
+        match self.effect(id, &text, args, used) {
             Method::Mutates => {
                 self.own_methods(id, name, args);
                 let parts = self.items(&[id]);
@@ -223,7 +252,7 @@ impl CellRun<'_> {
             }
             Method::Item => self.items(&[id]),
             Method::View => self.holding(view_kind(&text), &[smallvec![id]]),
-            Method::Unknown => {
+            Method::Unknown | Method::Statement => {
                 self.own_methods(id, name, args);
                 self.hand_over(&flat);
                 let origin = self.store.obj(id).origin;
@@ -262,7 +291,7 @@ impl CellRun<'_> {
 
     pub(super) fn draw(&mut self, generator: &str) {
         let name = self.names.intern(generator);
-        if self.store.binding(name).is_some() || self.is_touched(name) {
+        if self.is_written(name) {
             self.touch(name, true, true);
         } else {
             self.nondeterministic();
@@ -270,8 +299,11 @@ impl CellRun<'_> {
     }
 
     /// What a method does to its object: as its name says, else by whether its result is used.
-    fn effect(&self, id: ObjId, method: &str, used: Used) -> Method {
-        let known = library::method(method);
+    fn effect(&self, id: ObjId, method: &str, args: &Passed, used: Used) -> Method {
+        let known = match library::method(method) {
+            Method::Statement => self.statement(args),
+            known => known,
+        };
         match self.store.kind(id) {
             Kind::Immutable | Kind::Function(_) | Kind::Method(..) | Kind::LibraryMethod(..) => Method::Scalar,
             Kind::Unknown | Kind::Instance(_) if method == "plot" && !self.is_pandas(id) && used != Used::Yes => {
@@ -281,6 +313,20 @@ impl CellRun<'_> {
                 (Method::Unknown, Used::No | Used::Displayed) => Method::Mutates,
                 (known, _) => known,
             },
+        }
+    }
+
+    /// What a statement of SQL does to its connection: one that only reads gives a view.
+    fn statement(&self, args: &Passed) -> Method {
+        let text = args
+            .positional
+            .first()
+            .and_then(|objs| self.text_of(objs))
+            .unwrap_or_default();
+        let verb = text.split_whitespace().next().unwrap_or_default().to_lowercase();
+        match verb.as_str() {
+            "select" | "with" | "explain" | "show" | "describe" | "values" => Method::View,
+            _ => Method::Mutates,
         }
     }
 
@@ -298,6 +344,7 @@ impl CellRun<'_> {
     fn text_method(&mut self, id: ObjId, path: NameId, name: NameId, args: &Passed) -> Objs {
         let text = self.names.get(name).to_owned();
         let this: Objs = smallvec![id];
+        self.note_namespace(args);
         match text.as_str() {
             "read_text" | "read_bytes" | "exists" | "stat" | "is_file" => self.file_at(Some(&this), Access::Read),
             "write_text" | "write_bytes" | "unlink" | "touch" => self.file_at(Some(&this), Access::Write),

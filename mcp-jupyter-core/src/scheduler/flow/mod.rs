@@ -25,8 +25,6 @@ pub(crate) struct CellFlow {
     pub(crate) writes: Vec<Write>,
     /// It gives another result every time.
     pub(crate) is_nondeterministic: bool,
-    /// It may read every name.
-    pub(crate) reads_all: bool,
     /// It may write every name.
     pub(crate) writes_all: bool,
     /// Why something about it cannot be known.
@@ -41,9 +39,20 @@ pub(crate) struct Read {
     pub(crate) writer: Option<u32>,
     /// The cell above that bound it last.
     pub(crate) binder: Option<u32>,
-    /// The cell keeps a reference to the object, which may change.
-    pub(crate) is_kept: bool,
+    /// Whether the cell keeps a reference to the object, which may change.
+    pub(crate) kept: Kept,
     pub(crate) carried: Carried,
+    /// It means something though nobody has bound it.
+    pub(crate) is_builtin: bool,
+}
+
+/// Whether a cell keeps a reference to an object that it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    No,
+    /// Only by a loop's variable, which matters if another cell reads that.
+    ByTemporary,
+    Yes,
 }
 
 /// Whether a name is read only because it is perhaps not bound, so that it keeps its value.

@@ -42,12 +42,20 @@ pub(super) enum Kind {
     Method(ObjId, ObjId),
     /// A method that is called when the attribute is read.
     Property(ObjId),
+    /// The same, once: its result is kept in the instance.
+    CachedProperty(ObjId),
+    /// A function that keeps its results.
+    Cached(ObjId),
+    /// A function with some of its arguments.
+    Partial(ObjId),
     /// A method of an object of a library.
     LibraryMethod(ObjId, NameId),
     /// A module, or something in it, by its dotted path.
     External(NameId),
     /// A generator of random numbers.
     Random,
+    /// What `globals()` gives.
+    Namespace,
 }
 
 /// A function with the values that it was made with.
@@ -99,6 +107,7 @@ pub(super) struct Binding {
 pub(super) struct Store {
     objs: Vec<Obj>,
     namespace: Vec<Option<Binding>>,
+    ever_bound: Vec<NameId>,
     externals: FxHashMap<NameId, ObjId>,
     /// The methods of all classes, by name.
     methods: FxHashMap<NameId, Objs>,
@@ -109,6 +118,7 @@ impl Default for Store {
         let mut store = Self {
             objs: Vec::new(),
             namespace: Vec::new(),
+            ever_bound: Vec::new(),
             externals: FxHashMap::default(),
             methods: FxHashMap::default(),
         };
@@ -184,6 +194,11 @@ impl Store {
         self.objs[part as usize].holders.push(holder);
     }
 
+    /// Whoever changes `part` changes `holder`, though `part` is not one of its items.
+    pub(super) fn reaches_up(&mut self, part: ObjId, holder: ObjId) {
+        self.objs[part as usize].holders.push(holder);
+    }
+
     /// The part of `id` that stands for all that are not known.
     pub(super) fn element(&mut self, id: ObjId) -> ObjId {
         if let Some(element) = self.obj(id).element {
@@ -222,7 +237,20 @@ impl Store {
                 names.push(name);
             }
         }
-        self.namespace[name.index()] = Some(binding);
+        if self.namespace[name.index()].replace(binding).is_none() {
+            self.ever_bound.push(name);
+        }
+    }
+
+    /// Names that were bound at some time, in the order in which they first were.
+    pub(super) fn ever_bound(&self) -> Vec<NameId> {
+        self.ever_bound.clone()
+    }
+
+    /// Names that are bound, in no order.
+    pub(super) fn bound_names(&self) -> Vec<NameId> {
+        let is_bound = |name: &&NameId| self.binding(**name).is_some_and(|binding| !binding.objs.is_empty());
+        self.ever_bound.iter().filter(is_bound).copied().collect()
     }
 
     pub(super) fn set_writer(&mut self, name: NameId, cell: u32) {
@@ -256,6 +284,9 @@ impl Store {
             let obj = self.obj(id);
             waiting.extend(&obj.parts);
             waiting.extend(obj.element);
+            if let Kind::Instance(class) = obj.kind {
+                waiting.push(class);
+            }
         }
     }
 

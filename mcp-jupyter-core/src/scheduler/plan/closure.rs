@@ -6,7 +6,7 @@ use crate::model::{CellId, CellRef};
 use crate::scheduler::SchedulerError;
 use crate::scheduler::analysis::{NameId, Names};
 use crate::scheduler::flow::Read;
-use crate::scheduler::graph::{Graph, inactive};
+use crate::scheduler::graph::{Graph, inactive, is_pseudo};
 use crate::scheduler::live::{Execution, LiveState};
 use crate::scheduler::types::{Document, Mode, Plan, PlanRequest, PlannedCell, SkipReason, SkippedCell, StaleKind};
 use crate::scheduler::version::{Ingredients, Version};
@@ -83,10 +83,8 @@ impl<'a> Closure<'a> {
         })
     }
 
-    pub(super) fn id(&self, position: u32) -> CellId {
-        self.document.cells[self.graph.nodes[position as usize].place]
-            .id
-            .clone()
+    pub(super) fn id(&self, position: u32) -> &'a CellId {
+        &self.document.cells[self.graph.nodes[position as usize].place].id
     }
 
     fn cell_ref(&self, position: u32) -> CellRef {
@@ -137,8 +135,7 @@ impl<'a> Closure<'a> {
     /// Computes what a full run gives, and adds the cells whose last execution gave something else.
     fn forward(&mut self) {
         let graph = self.graph;
-        let sums = graph.nodes.iter().any(|node| node.flow.reads_all);
-        let mut expected = Expected::new(self.names.len(), sums);
+        let mut expected = Expected::new(self.names.len());
         let mut ingredients = Ingredients::of("");
         self.versions.clear();
         self.reads.clear();
@@ -151,12 +148,12 @@ impl<'a> Closure<'a> {
                 .iter()
                 .map(|read| read_version(read, &expected, graph, &bases))
                 .collect();
-            let version = execution_version(node, &reads, || expected.world(), self.names, &mut ingredients);
+            let version = execution_version(node, self.id(position), &reads, self.names, &mut ingredients);
             self.versions.push(version);
             self.consider(position, &reads, version);
             let writes = self.expected_outputs(position, version, &expected, &mut ingredients);
             for (write, version) in node.flow.writes.iter().zip(&writes) {
-                expected.write(write.name, *version, position, self.names);
+                expected.write(write.name, *version, position);
             }
             if node.flow.writes_all {
                 expected.write_all(position, version);
@@ -205,7 +202,11 @@ impl<'a> Closure<'a> {
             let Some(binder) = read.binder else { continue };
             let made = self.execution(binder).map(|execution| execution.serial);
             if self.is_planned(binder) || made != input.kept {
-                return Some(Reason::through(StaleKind::Upstream, Some(self.id(binder)), read.name));
+                return Some(Reason::through(
+                    StaleKind::Upstream,
+                    Some(self.id(binder).clone()),
+                    read.name,
+                ));
             }
         }
         None
@@ -259,9 +260,6 @@ impl<'a> Closure<'a> {
                 let expected = self.reads[position as usize][index];
                 changed |= self.restore_read(position, &read, expected, &mut first_writer);
             }
-            if self.graph.flow(position).reads_all {
-                changed |= self.restore_all(position, &mut first_writer);
-            }
         }
         changed
     }
@@ -290,7 +288,7 @@ impl<'a> Closure<'a> {
         if !is_overwritten && self.live.seen(read.name) == expected {
             return false;
         }
-        let reason = Reason::through(StaleKind::Restore, Some(self.id(position)), read.name);
+        let reason = Reason::through(StaleKind::Restore, Some(self.id(position).clone()), read.name);
         let added = self.add(writer, reason);
         if added {
             self.note_writes(writer, first_writer);
@@ -317,41 +315,10 @@ impl<'a> Closure<'a> {
         self.writes[position as usize][index]
     }
 
-    /// A cell that may read everything needs everything above it as expected.
-    fn restore_all(&mut self, position: u32, first_writer: &mut [u32]) -> bool {
-        let mut changed = false;
-        for index in 0..self.writers.len() {
-            let writers = &self.writers[index];
-            let Some(writer) = writers.iter().rev().find(|writer| **writer < position).copied() else {
-                continue;
-            };
-            let write = self
-                .graph
-                .flow(writer)
-                .writes
-                .iter()
-                .find(|write| write.name.index() == index);
-            let Some(write) = write.copied() else { continue };
-            if self.is_exempt(write.name) {
-                continue;
-            }
-            let expected = self.written_by(writer, write.name);
-            if self.is_planned(writer) || self.live.written(write.name) == expected {
-                continue;
-            }
-            let reason = Reason::through(StaleKind::Restore, Some(self.id(position)), write.name);
-            if self.add(writer, reason) {
-                self.note_writes(writer, first_writer);
-                changed = true;
-            }
-        }
-        changed
-    }
-
     /// A name that would not be bound here in a full run, but is: it has to go before the cell runs.
     fn delete_leftover(&mut self, name: NameId, position: u32) -> bool {
         let is_there = self.live.names.contains_key(&name);
-        if !is_there || self.names.get(name).starts_with('<') {
+        if !is_there || is_pseudo(self.names.get(name)) {
             return false;
         }
         let before = self.deletions.insert(name, position).unwrap_or(u32::MAX);
@@ -400,10 +367,14 @@ impl<'a> Closure<'a> {
             .find(|position| self.is_planned(**position));
         if let Some(planned) = planned {
             let differs = self.written_by(*planned, name) != expected;
-            return differs.then(|| Reason::through(StaleKind::Clobber, Some(self.id(*planned)), name));
+            return differs.then(|| Reason::through(StaleKind::Clobber, Some(self.id(*planned).clone()), name));
         }
         if let Some(position) = self.deletions.get(&name) {
-            return Some(Reason::through(StaleKind::Clobber, Some(self.id(*position)), name));
+            return Some(Reason::through(
+                StaleKind::Clobber,
+                Some(self.id(*position).clone()),
+                name,
+            ));
         }
         let seen = self.end.seen(name);
         if self.live.seen(name) == seen || self.held_back[last as usize] {
@@ -513,7 +484,7 @@ impl<'a> Closure<'a> {
         if self.scope.skipped[at] {
             (SkipReason::Skipped, None)
         } else if let Some(via) = self.scope.blocked[at] {
-            (SkipReason::Blocked, Some(self.id(via)))
+            (SkipReason::Blocked, Some(self.id(via).clone()))
         } else if self.scope.excluded[at] || !self.scope.targeted[at] || self.left_stale[at] {
             (SkipReason::NotTargeted, None)
         } else if self.held_back[at] {
@@ -530,7 +501,7 @@ impl<'a> Closure<'a> {
             self.end.written(**name).is_none()
                 && !self.deletions.contains_key(name)
                 && !self.writers[name.index()].iter().any(binds)
-                && !self.names.get(**name).starts_with('<')
+                && !is_pseudo(self.names.get(**name))
         };
         self.live.names.keys().filter(is_left).copied().collect()
     }
@@ -539,12 +510,17 @@ impl<'a> Closure<'a> {
         let mut warnings = Vec::new();
         for (position, node) in self.graph.positions().zip(&self.graph.nodes) {
             let cell = self.cell_ref(position);
-            for read in node.flow.reads.iter().filter(|read| read.writer.is_none()) {
+            for read in node
+                .flow
+                .reads
+                .iter()
+                .filter(|read| read.writer.is_none() && !read.is_builtin)
+            {
                 let below = self.writers[read.name.index()]
                     .iter()
                     .find(|writer| **writer > position);
                 let name = self.names.get(read.name);
-                if let Some(below) = below.filter(|_| !name.starts_with('<')) {
+                if let Some(below) = below.filter(|_| !is_pseudo(name)) {
                     let writer = self.cell_ref(*below);
                     warnings.push(format!(
                         "#{} uses `{name}` above #{}, which binds it: in a full run it is not there yet",

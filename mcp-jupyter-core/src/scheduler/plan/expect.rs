@@ -1,5 +1,6 @@
 //! What a full run of the cells would give.
 
+use crate::model::CellId;
 use crate::scheduler::analysis::{NameId, Names};
 use crate::scheduler::flow::{CellFlow, Read, Write, WriteKind};
 use crate::scheduler::graph::{Graph, Node};
@@ -44,17 +45,19 @@ pub(super) fn is_star(flow: &CellFlow, name: NameId) -> bool {
 /// The version of an execution: its source and what it reads.
 pub(in crate::scheduler) fn execution_version(
     node: &Node,
+    cell: &CellId,
     reads: &[Option<Version>],
-    world: impl FnOnce() -> Version,
     names: &Names,
     ingredients: &mut Ingredients,
 ) -> Version {
-    ingredients.again("cell").bytes(&node.analysis.digest);
+    ingredients
+        .again("cell")
+        .text(cell.as_str())
+        .bytes(&node.analysis.digest);
     for (read, version) in node.flow.reads.iter().zip(reads) {
-        ingredients.text(names.get(read.name)).version(*version);
-    }
-    if node.flow.reads_all {
-        ingredients.version(Some(world()));
+        if version.is_some() || !read.is_builtin {
+            ingredients.text(names.get(read.name)).version(*version);
+        }
     }
     ingredients.finish()
 }
@@ -76,6 +79,7 @@ pub(in crate::scheduler) fn output_versions(
         match write.kind {
             WriteKind::Delete => None,
             WriteKind::Bind => Some(ingredients.again("bind").text(name).version(Some(version)).finish()),
+            WriteKind::Clobber if given.seen(write.name).is_none() => None,
             WriteKind::MayBind | WriteKind::LoopBind | WriteKind::Mutate | WriteKind::Clobber => {
                 let old = given.seen(write.name);
                 Some(
@@ -108,34 +112,20 @@ pub(super) struct Expected {
     written_at: Vec<u32>,
     /// The last cell that may have written everything.
     opaque: Option<(u32, Version)>,
-    /// All names with their versions, in no order; only where somebody reads everything.
-    sum: u128,
-    sums: bool,
 }
 
 impl Expected {
-    pub(super) fn new(names: usize, sums: bool) -> Self {
+    pub(super) fn new(names: usize) -> Self {
         Self {
-            sums,
             versions: vec![None; names],
             written_at: vec![0; names],
             ..Self::default()
         }
     }
 
-    pub(super) fn write(&mut self, name: NameId, version: Option<Version>, position: u32, names: &Names) {
-        let place = &mut self.versions[name.index()];
-        if self.sums {
-            let name = names.get(name);
-            self.sum ^= term(name, *place) ^ term(name, version);
-        }
-        *place = version;
+    pub(super) fn write(&mut self, name: NameId, version: Option<Version>, position: u32) {
+        self.versions[name.index()] = version;
         self.written_at[name.index()] = position;
-    }
-
-    /// The version of everything.
-    pub(super) fn world(&self) -> Version {
-        world(self.sum, self.opaque.map(|(_, version)| version))
     }
 
     pub(super) fn write_all(&mut self, position: u32, version: Version) {
@@ -157,22 +147,4 @@ impl Given for Expected {
             _ => written,
         }
     }
-}
-
-/// A name with its version as a number, so that those of many names add up whatever their order.
-pub(in crate::scheduler) fn term(name: &str, version: Option<Version>) -> u128 {
-    match version {
-        None => 0,
-        Some(version) => {
-            let mixed = Ingredients::of("name").text(name).version(Some(version)).finish();
-            mixed.as_number()
-        }
-    }
-}
-
-pub(in crate::scheduler) fn world(sum: u128, opaque: Option<Version>) -> Version {
-    Ingredients::of("world")
-        .bytes(&sum.to_le_bytes())
-        .version(opaque)
-        .finish()
 }

@@ -15,4 +15,4 @@ mod reason;
 mod scope;
 
 pub(super) use self::closure::Closure;
-pub(super) use self::expect::{Given, execution_version, numbered, output_versions, read_version, term, world};
+pub(super) use self::expect::{execution_version, numbered, output_versions, read_version};

@@ -67,7 +67,7 @@ impl Closure<'_> {
             if input.is_some_and(|input| input.version == *version) {
                 continue;
             }
-            let writer = read.writer.map(|writer| self.id(writer));
+            let writer = read.writer.map(|writer| self.id(writer).clone());
             let before = input.and_then(|input| input.writer.clone());
             let is_planned = read.writer.is_some_and(|writer| self.is_planned(writer));
             let (kind, via) = match before {

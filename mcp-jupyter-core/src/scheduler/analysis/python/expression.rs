@@ -1,8 +1,8 @@
 //! Expressions: each leaves the objects that it may yield in a register.
 
 use ruff_python_ast::{
-    Arguments, BoolOp, Comprehension, DictItem, Expr, ExprCall, ExprSubscript, InterpolatedStringElement, Operator,
-    UnaryOp,
+    Arguments, BoolOp, CmpOp, Comprehension, DictItem, Expr, ExprCall, ExprCompare, ExprSubscript,
+    InterpolatedStringElement, Operator, UnaryOp,
 };
 
 use crate::scheduler::analysis::ir::{Args, Instr, Made, Reg, Used};
@@ -51,7 +51,10 @@ impl Compiler<'_> {
                 self.iterate(of)
             }
             Expr::Lambda(lambda) => self.lambda(lambda),
-            Expr::Await(awaited) => self.expr(&awaited.value),
+            Expr::Await(awaited) => {
+                let of = self.expr(&awaited.value);
+                self.iterate(of)
+            }
             Expr::Named(named) => {
                 let value = self.expr(&named.value);
                 if let Expr::Name(name) = &*named.target {
@@ -93,19 +96,7 @@ impl Compiler<'_> {
                     _ => self.computed(vec![operand]),
                 }
             }
-            Expr::Compare(comparison) => {
-                let mut parts = vec![self.expr(&comparison.left)];
-                parts.extend(comparison.comparators.iter().map(|operand| self.expr(operand)));
-                if comparison
-                    .ops
-                    .iter()
-                    .all(|op| op.is_in() || op.is_not_in() || op.is_is() || op.is_is_not())
-                {
-                    IMMUTABLE
-                } else {
-                    self.computed(parts)
-                }
-            }
+            Expr::Compare(comparison) => self.comparison(comparison),
             Expr::If(choice) => {
                 self.expr(&choice.test);
                 let of = vec![self.expr(&choice.body), self.expr(&choice.orelse)];
@@ -134,6 +125,33 @@ impl Compiler<'_> {
                 IMMUTABLE
             }
             _ => IMMUTABLE,
+        }
+    }
+
+    fn comparison(&mut self, comparison: &ExprCompare) -> Reg {
+        let is_membership = |op: &CmpOp| matches!(op, CmpOp::In | CmpOp::NotIn);
+        if let (Expr::StringLiteral(name), [comparator], [op]) =
+            (&*comparison.left, &*comparison.comparators, &*comparison.ops)
+            && is_membership(op)
+            && self.is_namespace(comparator)
+        {
+            let name = self.names.intern(name.value.to_str());
+            self.load(name);
+            return IMMUTABLE;
+        }
+        let mut parts = vec![self.expr(&comparison.left)];
+        for (op, operand) in comparison.ops.iter().zip(&comparison.comparators) {
+            let operand = self.expr(operand);
+            if is_membership(op) {
+                self.iterate(operand);
+            }
+            parts.push(operand);
+        }
+        let is_scalar = |op: &CmpOp| is_membership(op) || matches!(op, CmpOp::Is | CmpOp::IsNot);
+        if comparison.ops.iter().all(is_scalar) {
+            IMMUTABLE
+        } else {
+            self.computed(parts)
         }
     }
 
@@ -214,6 +232,11 @@ impl Compiler<'_> {
         if let Some(name) = self.namespace_item(subscript) {
             return self.load(name);
         }
+        if let Some(variable) = environment_variable(subscript) {
+            self.environment(&subscript.value);
+            self.touch(&variable, true, false);
+            return IMMUTABLE;
+        }
         let of = self.expr(&subscript.value);
         self.expr(&subscript.slice);
         let dst = self.reg();
@@ -262,12 +285,17 @@ impl Compiler<'_> {
 
     fn comprehension(&mut self, elements: &[&Expr], generators: &[Comprehension]) -> Reg {
         let mut parts = Vec::new();
+        let Some((first, rest)) = generators.split_first() else {
+            return IMMUTABLE;
+        };
+        let iterable = self.expr(&first.iter);
         let block = {
             let parts = &mut parts;
             let scope = self.comprehension_scope(generators);
             self.block(|this| {
                 this.within(scope, |this| {
-                    for generator in generators {
+                    this.generate(first, Some(iterable));
+                    for generator in rest {
                         this.generate(generator, None);
                     }
                     parts.extend(elements.iter().map(|element| this.expr(element)));
@@ -457,6 +485,20 @@ impl Compiler<'_> {
                 _ => None,
             };
         }
+        match (method, literal(0)) {
+            ("get" | "setdefault" | "pop", Some(variable)) if is_environment(of) => {
+                self.environment(of);
+                self.touch(&format!("<environ:{variable}>"), true, method != "get");
+                return Some(IMMUTABLE);
+            }
+            ("getenv", Some(variable)) => {
+                self.expr(of);
+                self.touch(&format!("<environ:{variable}>"), true, false);
+                return Some(IMMUTABLE);
+            }
+            ("query" | "eval", Some(text)) => self.names_in_query(text),
+            _ => {}
+        }
         let is_shell =
             matches!(of, Expr::Call(call) if matches!(&*call.func, Expr::Name(name) if name.id == "get_ipython"));
         match method {
@@ -480,6 +522,25 @@ impl Compiler<'_> {
         }
     }
 
+    /// Loads `os` of `os.environ`, without a look at the variables.
+    pub(super) fn environment(&mut self, expr: &Expr) {
+        match expr {
+            Expr::Attribute(attribute) => self.expr(&attribute.value),
+            expr => self.expr(expr),
+        };
+    }
+
+    /// The names that a query of pandas reads: `@name`.
+    fn names_in_query(&mut self, text: &str) {
+        for part in text.split('@').skip(1) {
+            let end = part
+                .find(|c: char| !(c.is_alphanumeric() || c == '_'))
+                .unwrap_or(part.len());
+            let name = self.names.intern(&part[..end]);
+            self.load(name);
+        }
+    }
+
     /// The first parameter of the method that this is in.
     fn receiver(&mut self) -> Option<Reg> {
         let slots = &self.frame().scopes.first()?.slots;
@@ -487,6 +548,25 @@ impl Compiler<'_> {
         let dst = self.reg();
         self.emit(Instr::LoadSlot { dst, slot });
         Some(dst)
+    }
+}
+
+/// The pseudo-name of the variable in `os.environ["…"]`.
+pub(super) fn environment_variable(subscript: &ExprSubscript) -> Option<String> {
+    match &*subscript.slice {
+        Expr::StringLiteral(variable) if is_environment(&subscript.value) => {
+            Some(format!("<environ:{}>", variable.value.to_str()))
+        }
+        _ => None,
+    }
+}
+
+/// Whether this is `os.environ`, or `environ` alone.
+fn is_environment(expr: &Expr) -> bool {
+    match expr {
+        Expr::Attribute(attribute) => &attribute.attr == "environ",
+        Expr::Name(name) => name.id == "environ",
+        _ => false,
     }
 }
 

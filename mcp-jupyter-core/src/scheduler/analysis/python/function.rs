@@ -17,7 +17,8 @@ impl Compiler<'_> {
         let scope = self.type_parameters(def.type_params.as_deref());
         let (function, _) = self.within(scope, |this| {
             this.annotations(&def.parameters, def.returns.as_deref());
-            this.function(Some(&def.parameters), defaults, Some(&def.body), |this| {
+            let body = Some((&def.body[..], def.is_async));
+            this.function(Some(&def.parameters), defaults, body, |this| {
                 this.statements(&def.body);
             })
         });
@@ -51,7 +52,7 @@ impl Compiler<'_> {
 
     /// Type parameters are names that only the definition sees.
     fn type_parameters(&mut self, parameters: Option<&TypeParams>) -> Scope {
-        let mut scope = Scope::new(ScopeKind::Comprehension);
+        let mut scope = Scope::new(ScopeKind::TypeParameters);
         for parameter in parameters.into_iter().flatten() {
             let name = match parameter {
                 TypeParam::TypeVar(parameter) => &parameter.name,
@@ -82,16 +83,17 @@ impl Compiler<'_> {
             .collect()
     }
 
-    /// Makes a function. `statements` is its body where it has one, as opposed to a lambda's expression.
+    /// Makes a function. `statements` is its body where it has one, as opposed to a lambda's expression, and whether it
+    /// is a coroutine, which runs when it is awaited as a generator does when it is read.
     pub(super) fn function(
         &mut self,
         parameters: Option<&Parameters>,
         defaults: Vec<Reg>,
-        statements: Option<&[Stmt]>,
+        statements: Option<(&[Stmt], bool)>,
         compile: impl FnOnce(&mut Self),
     ) -> Reg {
         let bound = statements
-            .map(|body| BoundNames::of(body, self.names))
+            .map(|(body, _)| BoundNames::of(body, self.names))
             .unwrap_or_default();
         let mut scope = Scope::new(ScopeKind::Function);
         self.frames.push(Frame::new());
@@ -115,7 +117,7 @@ impl Compiler<'_> {
             star: parameters.star,
             double_star: parameters.double_star,
             captures: frame.captures.clone(),
-            is_generator: bound.yields,
+            is_generator: bound.yields || statements.is_some_and(|(_, is_async)| is_async),
             body: frame.into_body(),
         };
         self.make_function(function, defaults, false)
@@ -191,7 +193,7 @@ impl Compiler<'_> {
 
     /// Code that is compiled into a function of its own and called at once, as `%timeit` does.
     pub(super) fn in_function(&mut self, body: &[Stmt]) {
-        let callee = self.function(None, Vec::new(), Some(body), |this| this.statements(body));
+        let callee = self.function(None, Vec::new(), Some((body, false)), |this| this.statements(body));
         let dst = self.reg();
         let (args, used) = (Box::default(), Used::Yes);
         self.emit(Instr::Call {

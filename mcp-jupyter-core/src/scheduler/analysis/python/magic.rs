@@ -46,8 +46,15 @@ impl Compiler<'_> {
     /// A shell command; `{expression}` and `$name` in it are replaced by values.
     pub(super) fn shell(&mut self, command: &str) -> Reg {
         self.interpolate(command);
-        self.emit(Instr::Nondeterministic);
+        self.process();
         self.make(Made::Container, Vec::new())
+    }
+
+    /// Another process: it sees the environment and the working directory.
+    fn process(&mut self) {
+        self.emit(Instr::Nondeterministic);
+        self.touch("<environ>", true, false);
+        self.touch("<cwd>", true, false);
     }
 
     fn interpolate(&mut self, line: &str) {
@@ -104,7 +111,7 @@ impl Compiler<'_> {
     fn plain_magic(&mut self, name: &str, line: &str) -> Reg {
         match name {
             "cd" | "pushd" | "popd" => self.touch("<cwd>", true, true),
-            "env" | "set_env" | "dotenv" => self.touch("<environ>", true, !line.is_empty()),
+            "env" | "set_env" | "dotenv" => self.environment_magic(line),
             "sx" | "system" | "!" | "sc" => {
                 self.emit(Instr::Nondeterministic);
                 if let Some((target, _)) = line.split_once('=').filter(|_| name == "sc") {
@@ -136,6 +143,16 @@ impl Compiler<'_> {
             _ => self.opaque(true, true, "it calls a magic that is not known"),
         }
         self.unknown()
+    }
+
+    fn environment_magic(&mut self, line: &str) {
+        let variable = line.split(['=', ' ']).next().unwrap_or_default();
+        if variable.is_empty() || line.starts_with('-') {
+            self.touch("<environ>", true, line.starts_with('-'));
+        } else {
+            let writes = variable.len() < line.len();
+            self.touch(&format!("<environ:{variable}>"), !writes, writes);
+        }
     }
 
     fn store(&mut self, line: &str) {
@@ -193,7 +210,7 @@ impl Compiler<'_> {
             }
             _ if is_among(FOREIGN, name) => {
                 self.interpolate(line);
-                self.emit(Instr::Nondeterministic);
+                self.process();
                 for option in ["--out", "--err", "--proc"] {
                     self.outputs(after_option(line, option));
                 }
@@ -255,6 +272,11 @@ impl Compiler<'_> {
         }
         result
     }
+}
+
+/// Whether a cell magic executes its cell as Python.
+pub(super) fn is_python(name: &str) -> bool {
+    matches!(name, "time" | "timeit" | "capture" | "prun")
 }
 
 fn is_among(words: &str, word: &str) -> bool {

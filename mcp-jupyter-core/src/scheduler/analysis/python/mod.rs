@@ -58,7 +58,11 @@ impl Analyzer for PythonAnalyzer {
                 let (first, body) = magic.split_once('\n').unwrap_or((magic, ""));
                 let (name, line) = split_word(first);
                 compiler.cell_magic(name, line, body);
-                digest_of(source.as_bytes())
+                if magic::is_python(name) {
+                    digest_under(first, body)
+                } else {
+                    digest_of(source.as_bytes())
+                }
             }
             None => compiler.cell(&text),
         };
@@ -169,6 +173,20 @@ fn digest_of_code(parsed: &Parsed<ModModule>, text: &str) -> SourceDigest {
     }
     digest.update(&code);
     *digest.finalize().first_chunk().expect("SHA-256 has 32 bytes")
+}
+
+/// The digest of a cell under a magic that executes it as Python.
+fn digest_under(magic: &str, body: &str) -> SourceDigest {
+    let body = dedent(body);
+    let parsed = parse(&body);
+    let mut whole = magic.trim().as_bytes().to_vec();
+    whole.push(b'\n');
+    whole.extend(if parsed.has_no_syntax_errors() {
+        digest_of_code(&parsed, &body)
+    } else {
+        digest_of(body.as_bytes())
+    });
+    digest_of(&whole)
 }
 
 /// How deep brackets are nested, or operators are chained, whichever would make a tree deeper.

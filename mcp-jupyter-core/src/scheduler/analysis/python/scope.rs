@@ -18,6 +18,8 @@ pub(super) enum ScopeKind {
     Function,
     Class,
     Comprehension,
+    /// Of a generic function or class; invisible from outside, but no scope for assignments.
+    TypeParameters,
 }
 
 #[derive(Debug)]
@@ -174,10 +176,12 @@ impl<'a> Compiler<'a> {
     }
 
     fn resolve_from(&mut self, frame: usize, name: NameId, from_inside: bool) -> Place {
+        let mut from_inside = from_inside;
         for scope in self.frames[frame].scopes.iter().rev() {
             if from_inside && scope.kind == ScopeKind::Class {
                 continue;
             }
+            from_inside |= scope.kind == ScopeKind::Comprehension;
             if scope.global.contains(&name) {
                 return Place::Namespace;
             }

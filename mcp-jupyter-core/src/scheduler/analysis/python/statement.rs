@@ -7,6 +7,7 @@ use ruff_python_ast::{
 
 use crate::scheduler::analysis::ir::{Block, Instr, Made, Reg, Used};
 
+use super::expression::environment_variable;
 use super::scope::{Compiler, IMMUTABLE};
 
 impl Compiler<'_> {
@@ -101,10 +102,6 @@ impl Compiler<'_> {
     pub(super) fn expression_statement(&mut self, value: &Expr, used: Used) -> Reg {
         match value {
             Expr::Call(call) => self.call(call, used),
-            Expr::Await(awaited) => match &*awaited.value {
-                Expr::Call(call) => self.call(call, used),
-                value => self.expr(value),
-            },
             value => self.expr(value),
         }
     }
@@ -161,6 +158,10 @@ impl Compiler<'_> {
                         src: value,
                         temporary,
                     });
+                }
+                if let Some(variable) = environment_variable(subscript) {
+                    self.environment(&subscript.value);
+                    return self.touch(&variable, false, true);
                 }
                 let of = self.expr(&subscript.value);
                 self.expr(&subscript.slice);
@@ -232,6 +233,10 @@ impl Compiler<'_> {
                 if let Some(name) = self.namespace_item(subscript) {
                     self.load(name);
                     return self.emit(Instr::Delete { name });
+                }
+                if let Some(variable) = environment_variable(subscript) {
+                    self.environment(&subscript.value);
+                    return self.touch(&variable, true, true);
                 }
                 let of = self.expr(&subscript.value);
                 self.expr(&subscript.slice);

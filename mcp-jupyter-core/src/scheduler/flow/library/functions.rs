@@ -24,6 +24,12 @@ pub(in crate::scheduler::flow) enum Gives {
     Attribute,
     /// A figure and what is in it.
     Figure,
+    /// The state that a module keeps.
+    Context,
+    /// A function that keeps its results, or what makes one of it.
+    Decorator,
+    /// A function with some of its arguments.
+    Partial,
     /// Something that holds its arguments.
     Holder,
     /// The module that its argument names.
@@ -131,6 +137,7 @@ fn builtin(name: &str) -> Called {
         "open" => Called::file(Access::Read),
         "list" | "tuple" | "set" | "frozenset" | "dict" | "sorted" | "bytearray" => Called::gives(Gives::Container),
         "iter" | "zip" | "map" | "filter" | "enumerate" | "reversed" | "aiter" => Called {
+            calls_back: false,
             consumes: false,
             ..Called::gives(Gives::Iterator)
         },
@@ -296,31 +303,40 @@ fn standard(path: &str) -> Option<Called> {
         | "operator.delitem"
         | "operator.iadd"
         | "functools.update_wrapper" => Called::mutating(0),
+        "functools.lru_cache" | "functools.cache" => Called {
+            calls_back: false,
+            consumes: false,
+            ..Called::gives(Gives::Decorator)
+        },
+        "decimal.getcontext" => Called::gives(Gives::Context),
         "copy.copy" => Called::gives(Gives::Container),
         "copy.deepcopy" | "functools.reduce" => Called::gives(Gives::New),
-        "functools.partial"
-        | "functools.partialmethod"
-        | "itertools.tee"
+        "functools.partial" | "functools.partialmethod" => Called {
+            calls_back: false,
+            consumes: false,
+            ..Called::gives(Gives::Partial)
+        },
+        "itertools.tee"
         | "types.SimpleNamespace"
         | "collections.ChainMap"
         | "types.MappingProxyType"
         | "weakref.ref"
         | "functools.wraps" => Called {
-            calls_back: path == "functools.partial",
+            calls_back: false,
             consumes: false,
             ..Called::gives(Gives::Holder)
         },
         "itertools.count" | "itertools.cycle" | "itertools.repeat" | "csv.reader" | "csv.DictReader" => Called {
+            calls_back: false,
             consumes: false,
             ..Called::gives(Gives::Iterator)
         },
         path if path.starts_with("itertools.") => Called {
+            calls_back: false,
             consumes: false,
             ..Called::gives(Gives::Iterator)
         },
-        "collections.deque" | "collections.Counter" | "collections.OrderedDict" | "collections.defaultdict" => {
-            Called::gives(Gives::Container)
-        }
+        "collections.deque" | "collections.Counter" | "collections.OrderedDict" => Called::gives(Gives::Container),
         "json.dump"
         | "pickle.dump"
         | "yaml.dump"
@@ -405,9 +421,24 @@ fn is_copying(path: &str) -> bool {
     }
 }
 
-/// Whether a decorator makes an attribute of a method.
-pub(in crate::scheduler::flow) fn is_property(path: &str) -> bool {
-    matches!(path, "builtins.property" | "functools.cached_property")
+/// What a decorator makes of a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::scheduler::flow) enum Wrapper {
+    /// Something that is called in the same way.
+    None,
+    Property,
+    CachedProperty,
+    /// Something that keeps its results.
+    Cache,
+}
+
+pub(in crate::scheduler::flow) fn wrapper(path: &str) -> Wrapper {
+    match path {
+        "builtins.property" | "abc.abstractproperty" => Wrapper::Property,
+        "functools.cached_property" => Wrapper::CachedProperty,
+        "functools.cache" | "functools.lru_cache" => Wrapper::Cache,
+        _ => Wrapper::None,
+    }
 }
 
 /// Generators of random numbers whose first argument is their seed.

@@ -13,6 +13,8 @@ pub(in crate::scheduler::flow) enum Method {
     Item,
     /// Gives something through which the object can be seen.
     View,
+    /// Executes a statement of SQL.
+    Statement,
     Unknown,
 }
 
@@ -47,7 +49,7 @@ static COPYING: Words = Words::new(
     abs add_prefix add_suffix agg aggregate align apply applymap argsort asfreq assign astype at_time between bfill \
     boxplot clip combine combine_first compute contains convert_dtypes copy corr corrwith cov crosstab cummax cummin \
     cumprod cumsum cut decision_function deepcopy describe diff difference divide dot drop drop_duplicates dropna \
-    duplicated elements eval ewm execute expand explode factorize fetchall fetchone ffill fillna filter first \
+    duplicated elements eval ewm expand explode factorize fetchall fetchone ffill fillna filter first \
     first_valid_index flatten floordiv fromkeys ge get_dummies get_feature_names_out group_by gt head hist idxmax \
     idxmin infer_objects interpolate intersection inverse_transform isin isna isnull join kurt last le lt mad map \
     mask max mean median melt merge min mod mode most_common mul multiply ne nlargest nonzero normalize notna \
@@ -74,7 +76,9 @@ static VIEWING: Words = Words::new(
 
 /// What a method of this name does, whatever its object is.
 pub(in crate::scheduler::flow) fn method(name: &str) -> Method {
-    if MUTATING.contain(name) {
+    if name == "execute" {
+        Method::Statement
+    } else if MUTATING.contain(name) {
         Method::Mutates
     } else if SCALAR.contain(name) {
         Method::Scalar

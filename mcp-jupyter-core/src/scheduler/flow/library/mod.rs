@@ -11,9 +11,9 @@ use std::sync::OnceLock;
 
 use rustc_hash::FxHashSet;
 
-pub(super) use self::functions::{Gives, describe, is_property, is_seeded_by_argument, path_argument};
+pub(super) use self::functions::{Gives, Wrapper, describe, is_seeded_by_argument, path_argument, wrapper};
 pub(super) use self::methods::{Method, file_method, is_scalar_attribute, method, returns_itself};
-pub(super) use self::modules::{exports, is_builtin, may_be_local, state_of};
+pub(super) use self::modules::{exports, is_builtin, may_be_local, sets_options, state_of, uses_options};
 
 /// A set of words, written as one text.
 struct Words {

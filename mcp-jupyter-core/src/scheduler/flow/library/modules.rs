@@ -69,6 +69,10 @@ pub(super) fn is_deterministic(path: &str) -> bool {
 /// What `from module import *` brings, where that is known.
 pub(in crate::scheduler::flow) fn exports(module: &str) -> impl Iterator<Item = &'static str> {
     let names = match module {
+        "cmath" => {
+            "acos acosh asin asinh atan atanh cos cosh e exp inf infj isclose isfinite isinf isnan log log10 nan nanj phase \
+            pi polar rect sin sinh sqrt tan tanh tau"
+        }
         "math" => {
             "\
             acos acosh asin asinh atan atan2 atanh cbrt ceil comb copysign cos cosh degrees dist e erf erfc exp exp2 expm1 \
@@ -110,13 +114,52 @@ pub(in crate::scheduler::flow) fn exports(module: &str) -> impl Iterator<Item = 
     names.split_whitespace()
 }
 
-/// The pseudo-name for state of the process that a module gives access to.
-pub(in crate::scheduler::flow) fn state_of(path: &str) -> Option<&'static str> {
+/// The pseudo-name for state of the process that a module gives access to, and that an assignment changes.
+pub(in crate::scheduler::flow) fn state_of(path: &str) -> Option<String> {
     if path.starts_with("os.environ") {
-        return Some("<environ>");
+        return Some("<environ>".to_owned());
     }
     if path == "sys.path" || path.starts_with("sys.path.") {
-        return Some("<sys.path>");
+        return Some("<sys.path>".to_owned());
     }
-    None
+    let (module, rest) = path.split_once('.')?;
+    let is_options = matches!(
+        (module, rest.split('.').next()?),
+        ("pandas" | "xarray", "options") | ("matplotlib", "rcParams") | ("decimal", "getcontext()")
+    ) || path == "matplotlib.pyplot.rcParams";
+    is_options.then(|| format!("<options:{module}>"))
+}
+
+/// The library whose options a function sets.
+pub(in crate::scheduler::flow) fn sets_options(path: &str) -> Option<&'static str> {
+    Some(match path {
+        "numpy.set_printoptions" | "numpy.seterr" => "numpy",
+        "pandas.set_option" | "pandas.reset_option" => "pandas",
+        "decimal.setcontext" => "decimal",
+        "matplotlib.rc"
+        | "matplotlib.rcdefaults"
+        | "matplotlib.pyplot.rc"
+        | "matplotlib.pyplot.style.use"
+        | "matplotlib.style.use"
+        | "matplotlib.use"
+        | "matplotlib.pyplot.rcParams.update"
+        | "matplotlib.rcParams.update"
+        | "seaborn.set"
+        | "seaborn.set_theme"
+        | "seaborn.set_style"
+        | "seaborn.set_palette"
+        | "seaborn.set_context" => "matplotlib",
+        "torch.set_printoptions" | "torch.set_default_dtype" => "torch",
+        "polars.Config.set_tbl_rows" => "polars",
+        _ => return None,
+    })
+}
+
+/// The library whose options a function depends on.
+pub(in crate::scheduler::flow) fn uses_options(path: &str) -> Option<&'static str> {
+    match root(path) {
+        "matplotlib" | "seaborn" => Some("matplotlib"),
+        "decimal" => Some("decimal"),
+        _ => None,
+    }
 }
