@@ -6,6 +6,7 @@ a class that a notebook defines is called. Functions are described by their code
 
 from __future__ import annotations
 
+import asyncio
 import collections
 import csv
 import datetime
@@ -144,7 +145,7 @@ class Description:
         return self.once(value, lambda: [value.__qualname__, self.each(value.__bases__), self.pairs(body)])
 
     def suspended(self, value):
-        frame = value.gi_frame if isinstance(value, types.GeneratorType) else value.cr_frame
+        frame = next(getattr(value, name) for name in ("gi_frame", "cr_frame", "ag_frame") if hasattr(value, name))
         if frame is None:
             return self.once(value, lambda: ["finished"])
         return self.once(value, lambda: [self.code(frame.f_code), frame.f_lasti, self.pairs(frame.f_locals.items())])
@@ -201,7 +202,7 @@ KINDS = {
     types.CodeType: Description.code,
     types.CellType: Description.cell,
     types.BuiltinFunctionType: lambda self, value: (
-        ["built-in", value.__qualname__]
+        ["built-in", str(value.__module__), value.__qualname__]
         if value.__self__ is None or isinstance(value.__self__, types.ModuleType)
         else self.once(value, lambda: [value.__qualname__, self.of(value.__self__)])
     ),
@@ -209,6 +210,8 @@ KINDS = {
     types.ModuleType: Description.module,
     types.GeneratorType: Description.suspended,
     types.CoroutineType: Description.suspended,
+    types.AsyncGeneratorType: Description.suspended,
+    asyncio.AbstractEventLoop: lambda self, value: ["event loop"],
     types.MappingProxyType: lambda self, value: ["proxy", self.of(dict(value))],
     type: Description.kind,
     property: lambda self, value: ["property", self.of(value.fget), self.of(value.fset)],

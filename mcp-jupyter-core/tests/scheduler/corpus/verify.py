@@ -45,6 +45,7 @@ LARGEST_BRUTE_FORCE = 8
 # What IPython itself binds in the namespace of the user.
 SHELL_NAMES = re.compile(r"_+|_i+|_i?\d+|_[iod]h|In|Out|get_ipython|exit|quit|__\w+__")
 TIMINGS = re.compile(r"^.*(CPU times|Wall time|per loop|function calls in).*\n?", re.MULTILINE)
+INPUT = re.compile(r"<ipython-input-\d+-\w+>")
 ADDRESS = re.compile(r"\b0x[0-9a-f]{8,}")
 PROMPT = re.compile(r"^Out\[\d+\]: ?", re.MULTILINE)
 ENVIRONMENT_NOISE = {"COLUMNS", "LINES", "PWD", "OLDPWD", "_"}
@@ -98,11 +99,6 @@ class Namespace(dict):
         for name, value in dict(*mappings, **names).items():
             self[name] = value
 
-    def copy(self):
-        copied = Namespace(self)
-        copied.events = self.events
-        return copied
-
 
 class Kernel:
     """IPython in this process, in the present folder."""
@@ -145,9 +141,12 @@ class Kernel:
             draw_anew(f"{cell['id']}:{cell.get('draw', count)}")
         written = Stream()
         with contextlib.redirect_stdout(written), contextlib.redirect_stderr(written):
-            result = self.shell.run_cell(cell["source"], store_history=False)
+            result = self.shell.run_cell(cell["source"], store_history=True)
         failure = result.error_before_exec or result.error_in_exec
         text = ADDRESS.sub("0x", PROMPT.sub("", TIMINGS.sub("", written.getvalue())))
+        text = INPUT.sub("<ipython-input>", text)
+        # A file of an earlier run is there in a kernel that goes on, and not in a fresh one.
+        text = text.replace("Overwriting ", "Writing ")
         self.outputs[cell["id"]] = type(failure).__name__ if failure else text
         if failure:
             self.failed = cell["id"]
@@ -251,6 +250,7 @@ def traced_run(kernel, cells):
     sys.addaudithook(lambda event, arguments: opened.append((event, arguments)) if event == "open" else None)
     seeded = watch_seeds()
     watch_class_bodies(kernel.namespace)
+    watch_interpolation(kernel.namespace)
     for cell in cells:
         before = {name: dict.get(kernel.namespace, name) for name in kernel.user_names()}
         prints = {name: fingerprint(value) for name, value in before.items()}
@@ -276,7 +276,10 @@ def traced_run(kernel, cells):
         changed = {name for name in names & set(before) if fingerprint(dict.get(kernel.namespace, name)) != prints[name]}
         after = world_state()
         moved = {name for name in {**world, **after} if world.get(name) != after.get(name)}
-        bound |= seeded & moved
+        if kernel.entropy:
+            moved = {name for name in moved if not name.startswith("<random")}
+            seeded.clear()
+        bound |= seeded
         read |= {name for name in moved - seeded if name.startswith("<random")}
         for _, (path, mode, flags) in files:
             name = file_name(path)
@@ -332,6 +335,18 @@ def watch_class_bodies(namespace):
         return build(body, *arguments, **keywords)
 
     builtins.__build_class__ = watched
+
+
+def watch_interpolation(namespace):
+    """A shell line is filled in from a copy of the namespace: tells of what its expressions read."""
+    import IPython.utils.text
+
+    def watched(expression, names):
+        for name in compile(expression, "", "eval").co_names:
+            namespace.tell("read", name)
+        return eval(expression, names)
+
+    IPython.utils.text.eval = watched
 
 
 def seen_edges(trace):
@@ -457,6 +472,7 @@ class Smart:
             os.chdir(self.inside)
             cells = self.case["new"]
             self.kernel.delete(self.left)
+            self.kernel.shell.magics_manager.registry["ScriptMagics"].event_loop = None
             for at in sorted(stale):
                 if at < len(self.missed):
                     self.kernel.delete(self.missed[at] & self.kernel.user_names())
