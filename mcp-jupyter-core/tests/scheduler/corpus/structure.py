@@ -35,7 +35,10 @@ ITERATORS = (
     type(iter(set())), type(iter(range(0))), type(reversed([])), itertools.count, itertools.cycle, itertools.chain,
     itertools.islice, itertools.repeat, type(iter(b"")),
 )  # fmt: skip
-CLASS_NOISE = {"__dict__", "__weakref__", "__module__", "__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl"}
+CLASS_NOISE = {
+    "__dict__", "__weakref__", "__module__", "__firstlineno__", "__static_attributes__", "__abstractmethods__",
+    "_abc_impl",
+}  # fmt: skip
 ADDRESS = re.compile(r"0x[0-9a-f]+")
 
 
@@ -168,10 +171,12 @@ class Description:
         )
 
     def index(self, value):
-        return [type(value).__name__, str(value.dtype), self.of(list(value.names)), [repr(item) for item in value.tolist()]]
+        items = [repr(item) for item in value.tolist()]
+        return [type(value).__name__, str(value.dtype), self.of(list(value.names)), items]
 
     def frame(self, value):
-        columns = [[str(value.iloc[:, at].dtype), self.each(value.iloc[:, at].tolist())] for at in range(value.shape[1])]
+        columns = [value.iloc[:, at] for at in range(value.shape[1])]
+        columns = [[str(column.dtype), self.each(column.tolist())] for column in columns]
         return self.once(value, lambda: [self.of(value.columns), self.of(value.index), columns])
 
     def opened(self, value):
@@ -182,11 +187,13 @@ class Description:
         return self.once(value, lambda: [value.closed] if value.closed else [value.getvalue(), value.tell()])
 
     def drawn(self, value):
-        figures = value.axes if isinstance(getattr(value, "axes", None), list) else [value] if hasattr(value, "lines") else []
-        return [
-            [ax.get_title(), [line.get_xydata().tolist() for line in ax.lines], [bar.get_height() for bar in ax.patches]]
-            for ax in figures
-        ]
+        """A figure by its axes, axes by their lines and bars."""
+        axes = getattr(value, "axes", None)
+        if not isinstance(axes, list):
+            axes = [value] if hasattr(value, "lines") else []
+        lines = [[line.get_xydata().tolist() for line in ax.lines] for ax in axes]
+        bars = [[bar.get_height() for bar in ax.patches] for ax in axes]
+        return [[ax.get_title() for ax in axes], lines, bars]
 
 
 
