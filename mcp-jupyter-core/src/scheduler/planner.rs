@@ -87,12 +87,20 @@ impl Planner {
             self.analyses.clear();
         }
         if document != self.document {
-            self.document = document;
-            self.rebuild();
+            let before = std::mem::replace(&mut self.document, document);
+            self.rebuild(&before);
         }
     }
 
-    fn rebuild(&mut self) {
+    /// Analyses what is new, and follows the cells anew unless all of them do what they did.
+    fn rebuild(&mut self, before: &Document) {
+        let analyses = self.analyze();
+        if !self.graph.take_in(before, &self.document, &analyses) {
+            self.follow(analyses);
+        }
+    }
+
+    fn analyze(&mut self) -> Vec<Option<Analysis>> {
         let analyzer = analyzer_for(&self.document.language);
         let mut known = std::mem::take(&mut self.analyses);
         let mut analyses = Vec::with_capacity(self.document.cells.len());
@@ -112,6 +120,10 @@ impl Planner {
                 .or_insert_with(|| analysis.clone());
             analyses.push(Some(analysis));
         }
+        analyses
+    }
+
+    fn follow(&mut self, analyses: Vec<Option<Analysis>>) {
         let (found, sources) = (&self.found, &self.analyses);
         let found = |cell: &CodeCell| {
             let digest = sources
@@ -324,7 +336,8 @@ impl Planner {
             is_temporary: false,
         });
         self.found.entry((cell.id.clone(), digest)).or_default().extend(writes);
-        self.rebuild();
+        let analyses = self.analyze();
+        self.follow(analyses);
         let warning = |(name, kind): &(NameId, WriteKind)| {
             let verb = match kind {
                 WriteKind::Bind => "binds",

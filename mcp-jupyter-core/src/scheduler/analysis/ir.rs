@@ -16,7 +16,7 @@ pub(crate) type Slot = u32;
 pub(crate) type Block = Vec<Instr>;
 
 /// What the code of a cell, a function or a lambda does.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Body {
     pub(crate) code: Block,
     pub(crate) regs: u32,
@@ -24,7 +24,7 @@ pub(crate) struct Body {
 }
 
 /// A function, a lambda or a generator expression.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Function {
     /// Positional parameters, then keyword-only ones: their names and slots.
     pub(crate) parameters: Vec<(NameId, Slot)>,
@@ -67,7 +67,7 @@ pub(crate) enum Used {
 }
 
 /// The arguments of a call.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Args {
     pub(crate) positional: Vec<Reg>,
     pub(crate) keywords: Vec<(NameId, Reg)>,
@@ -90,7 +90,7 @@ impl Args {
 }
 
 /// One step.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Instr {
     /// The value of a name of the kernel's namespace.
     Load {

@@ -480,8 +480,9 @@ impl<'a> CellRun<'a> {
             WriteKind::LoopBind => Carried::Loop,
             _ => Carried::No,
         };
-        if let (Carried::Branch | Carried::Loop, Some(binding)) = (carried, self.store.binding(name)) {
-            let (writer, binder) = (Some(binding.writer), Some(binding.binder));
+        if carried != Carried::No {
+            let binding = self.store.binding(name);
+            let (writer, binder) = (binding.map(|b| b.writer), binding.map(|b| b.binder));
             self.read(name, writer, binder, carried);
         }
         Some(Write {

@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use crate::model::{CellId, CellRef};
 use crate::scheduler::SchedulerError;
 use crate::scheduler::analysis::{NameId, Names};
-use crate::scheduler::flow::Read;
+use crate::scheduler::flow::{Carried, Read};
 use crate::scheduler::graph::{Graph, inactive, is_pseudo};
 use crate::scheduler::live::{Execution, LiveState};
 use crate::scheduler::types::{Document, Mode, Plan, PlanRequest, PlannedCell, SkipReason, SkippedCell, StaleKind};
@@ -438,11 +438,9 @@ impl<'a> Closure<'a> {
             deletions.entry(*position).or_default().push(*name);
         }
         let text = |names: &[NameId]| crate::scheduler::graph::sorted(names.iter().map(|name| self.names.get(*name)));
+        let mut active = self.graph.positions().peekable();
         for (place, cell) in self.document.cells.iter().enumerate() {
-            let position = self
-                .graph
-                .position(&cell.id)
-                .filter(|at| self.graph.nodes[*at as usize].place == place);
+            let position = active.next_if(|position| self.graph.nodes[*position as usize].place == place);
             let Some(position) = position else {
                 let reason = inactive(cell).unwrap_or(SkipReason::Empty);
                 plan.skipped.push(SkippedCell {
@@ -514,7 +512,7 @@ impl<'a> Closure<'a> {
                 .flow
                 .reads
                 .iter()
-                .filter(|read| read.writer.is_none() && !read.is_builtin)
+                .filter(|read| read.writer.is_none() && !read.is_builtin && read.carried == Carried::No)
             {
                 let below = self.writers[read.name.index()]
                     .iter()
