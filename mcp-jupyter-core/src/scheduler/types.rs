@@ -334,8 +334,9 @@ pub struct StartedRun {
     pub run_id: RunId,
     /// The plan as it is now; it may change as the run goes on.
     pub plan: Plan,
-    /// What to do next, one at a time: the next step comes after the present one has been reported. The stream ends
-    /// after [`Step::Finished`].
+    /// What to do next, one at a time: the next step comes after the present one has been reported; only
+    /// [`Step::Interrupt`] and the steps that it leads to come before that. The stream ends after [`Step::Finished`], or
+    /// after an error, which ends the run as well: the cells or the journal have changed so that it cannot go on.
     pub steps: BoxStream<'static, Result<Step, SchedulerError>>,
 }
 
@@ -350,7 +351,7 @@ impl fmt::Debug for StartedRun {
 
 /// What the engine has to do for a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "step", rename_all = "snake_case")]
+#[serde(tag = "step", content = "value", rename_all = "snake_case")]
 pub enum Step {
     /// Execute a cell, and report its outcome.
     Execute(Dispatch),
@@ -359,8 +360,12 @@ pub enum Step {
     Interrupt(RunId),
     /// Start a new kernel process, and tell of its epoch ([`Scheduler::kernel_epoch`](super::Scheduler::kernel_epoch)).
     RestartKernel(RunId),
+    /// Delete these names from the kernel; nothing is reported. It counts as done when the next step is asked for.
+    Delete(Vec<String>),
     /// A cell of the plan will not be executed after all.
     Skip(SkippedCell),
+    /// Something that the user should know: what the analysis had not foreseen, or a run that does not settle.
+    Warn(String),
     /// The run has ended.
     Finished(RunEnd),
 }
@@ -483,4 +488,27 @@ pub struct RunRecord {
     pub executions: Vec<(CellRef, u32, Option<Outcome>)>,
     /// How it ended; none while it has not.
     pub end: Option<RunEnd>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RunEnd, Step};
+    use crate::model::{CellRef, RunId};
+
+    #[test]
+    fn steps_survive_json() {
+        let cell = CellRef {
+            id: "a".into(),
+            index: 0,
+        };
+        let steps = [
+            Step::Interrupt(RunId::from("r")),
+            Step::Delete(vec!["x".to_owned()]),
+            Step::Finished(RunEnd::Failed { cell }),
+        ];
+        for step in steps {
+            let json = serde_json::to_string(&step).unwrap();
+            assert_eq!(serde_json::from_str::<Step>(&json).unwrap(), step, "{json}");
+        }
+    }
 }
