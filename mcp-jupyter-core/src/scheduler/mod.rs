@@ -2,14 +2,16 @@
 //!
 //! A [`Scheduler`] derives from the sources of a notebook's cells who depends on whom, knows which versions of the names
 //! are live in the kernel, plans the smallest re-run that makes kernel and outputs equal those of a full run, and drives
-//! it step by step. It executes nothing: the engine does, and reports. The pure part is [`Planner`]; `LocalScheduler`
-//! runs it over a journal.
+//! it step by step. It executes nothing: the engine does, and reports. The pure part is [`Planner`]; [`LocalScheduler`]
+//! runs it over a [`Journal`].
 
 pub mod analysis;
 mod error;
 mod flow;
 mod graph;
+pub mod journal;
 mod live;
+mod local;
 mod plan;
 mod planner;
 mod types;
@@ -20,7 +22,9 @@ use std::fmt::{Debug, Display};
 use async_trait::async_trait;
 
 pub use error::SchedulerError;
+pub use journal::{Journal, MemoryJournal};
 pub use live::Live;
+pub use local::LocalScheduler;
 pub use planner::Planner;
 pub use types::{
     CellEffects, CodeCell, Dispatch, Document, Edge, KernelEpoch, Mode, Observation, OnError, OnKernelDeath, Outcome,
