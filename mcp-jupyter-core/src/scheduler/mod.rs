@@ -22,6 +22,8 @@ use std::fmt::{Debug, Display};
 use async_trait::async_trait;
 
 pub use error::SchedulerError;
+#[cfg(feature = "sqlite")]
+pub use journal::SqliteJournal;
 pub use journal::{Journal, MemoryJournal};
 pub use live::Live;
 pub use local::LocalScheduler;

@@ -1,6 +1,7 @@
 //! Every backend of every domain against the cases that all backends of the domain must pass.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod journal;
 mod kernel;
 #[path = "../support/mod.rs"]
 mod support;

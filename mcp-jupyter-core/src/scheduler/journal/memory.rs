@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Change, Checkpoint, Entry, Journal, Logged, Unfinished};
+use super::{Change, Checkpoint, Entry, Journal, KEPT_RUNS, Logged, Unfinished};
 use crate::model::{CellId, RunId, SessionId};
 use crate::scheduler::{Document, Live, Outcome, RunRecord, SchedulerError};
 
-/// A journal that ends with its process.
+/// A journal that ends with its process. The last 100 runs of a session are kept.
 #[derive(Debug, Default)]
 pub struct MemoryJournal {
     sessions: Mutex<BTreeMap<SessionId, Session>>,
@@ -95,7 +95,7 @@ impl Session {
 
     fn append(&mut self, entry: Entry) {
         match entry {
-            Entry::Started { run_id, request, plan } => self.runs.push(RunRecord {
+            Entry::Started { run_id, request, plan } => self.start(RunRecord {
                 run_id,
                 request,
                 plan,
@@ -115,6 +115,16 @@ impl Session {
             Entry::Changed(change) => self.changes.push(change),
             Entry::Checkpoint(checkpoint) => self.checkpoint(checkpoint),
         }
+    }
+
+    fn start(&mut self, run: RunRecord) {
+        self.runs.push(run);
+        let old = self.runs.len().saturating_sub(KEPT_RUNS);
+        let mut place = 0;
+        self.runs.retain(|run| {
+            place += 1;
+            place > old || run.end.is_none()
+        });
     }
 
     /// The run that is changed is nearly always the last one.

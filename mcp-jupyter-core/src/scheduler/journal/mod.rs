@@ -2,9 +2,14 @@
 //!
 //! A [`Journal`] keeps for every session what its planner was told, as a [`Checkpoint`] and the [`Change`]s since, and
 //! its runs: what was asked for, the plan, which cells had ended. It decides nothing; `LocalScheduler` writes
-//! [`Entry`]s and reads them back. [`MemoryJournal`] is for tests and for runs that end with their process.
+//! [`Entry`]s and reads them back. [`MemoryJournal`] is for tests and for runs that end with their process,
+//! `SqliteJournal` a file. [`conformance`] says what each of them must do.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use std::fmt::{Debug, Display};
 use std::sync::Arc;
@@ -13,9 +18,14 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 pub use memory::MemoryJournal;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteJournal;
 
 use super::{Document, KernelEpoch, Live, Observation, Outcome, Plan, RunEnd, RunRecord, SchedulerError, StartRequest};
 use crate::model::{CellId, CellRef, RunId, SessionId};
+
+/// How many runs of a session a journal keeps, besides those without an end.
+const KEPT_RUNS: usize = 100;
 
 /// Keeps what is known of sessions and their runs, so that a crash of the process loses nothing of it.
 #[async_trait]
@@ -32,7 +42,7 @@ pub trait Journal: Display + Debug + Send + Sync + 'static {
     /// Where the future is dropped, it may be appended or not.
     async fn append(&self, session: &SessionId, entries: Arc<[Entry]>) -> Result<(), SchedulerError>;
 
-    /// Every run of a session that is kept, oldest first.
+    /// The last runs of a session, 100 at least, and those without an end, oldest first.
     async fn runs(&self, session: &SessionId) -> Result<Vec<RunRecord>, SchedulerError>;
 
     /// A run and its session; none where there is none.
