@@ -37,6 +37,9 @@ pub use types::{
 use crate::model::{RunId, SessionId};
 
 /// Plans and drives the runs of sessions.
+///
+/// Where the future of a method is dropped, what was asked for happens or does not, but never in part. All methods fail
+/// with [`SchedulerError::Journal`] or [`SchedulerError::CorruptJournal`] where the journal does.
 #[async_trait]
 pub trait Scheduler: Display + Debug + Send + Sync + 'static {
     /// Takes the cells of a session as they are now, and says what depends on what and what is stale. A session that is
@@ -55,7 +58,8 @@ pub trait Scheduler: Display + Debug + Send + Sync + 'static {
     /// Queues a run. Its first step comes when the runs before it have ended: interactive ones first, then in the order
     /// of the calls. It is in the journal when this returns.
     ///
-    /// Dropping the stream of steps cancels the run.
+    /// Dropping the stream of steps cancels the run, as dropping the future does; a cell in flight is then lost, and
+    /// cannot be reported any more.
     ///
     /// # Errors
     /// As [`Scheduler::plan`]; [`SchedulerError::ConsentNeeded`], [`SchedulerError::QueueFull`].
@@ -80,7 +84,7 @@ pub trait Scheduler: Display + Debug + Send + Sync + 'static {
     /// [`SchedulerError::NoSuchSession`].
     async fn status(&self, session: &SessionId) -> Result<SessionStatus, SchedulerError>;
 
-    /// Every run of a session that the journal knows, oldest first.
+    /// Every run of a session that the journal knows, oldest first: those without an end, and the last 100 at least.
     ///
     /// # Errors
     /// [`SchedulerError::NoSuchSession`].

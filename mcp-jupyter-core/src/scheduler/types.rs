@@ -356,7 +356,7 @@ pub enum Step {
     /// Execute a cell, and report its outcome.
     Execute(Dispatch),
     /// Interrupt the cell that is being executed: the run was cancelled or its deadline has passed. Its outcome is
-    /// still to be reported.
+    /// still to be reported; where that was done while this was on its way, there is nothing to interrupt.
     Interrupt(RunId),
     /// Start a new kernel process, and tell of its epoch ([`Scheduler::kernel_epoch`](super::Scheduler::kernel_epoch)).
     RestartKernel(RunId),

@@ -11,6 +11,8 @@ mod recovery;
 mod run;
 mod session;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::run::{Run, find_cell};
 use crate::model::CellId;
 use crate::scheduler::{
-    CodeCell, Mode, Plan, PlanRequest, PlannedCell, Planner, SchedulerError, SkipReason, SkippedCell, StaleKind, Step,
+    CodeCell, Mode, OnError, Plan, PlanRequest, PlannedCell, Planner, SchedulerError, SkipReason, SkippedCell,
+    StaleKind, Step, Target,
 };
 
 /// How often a run executes the same source of the same cell with success: a plan that wants more does not settle.
@@ -20,7 +21,10 @@ impl Run {
         self.failed
             .retain(|id, source| cells.iter().any(|cell| cell.id == *id && cell.source == *source));
         let blocked = self.blocked(planner);
-        let plan = planner.plan(&self.present_request(cells, &blocked))?;
+        let plan = match self.present_request(cells, &blocked) {
+            Some(request) => planner.plan(&request)?,
+            None => Plan::default(),
+        };
         if !self.request.plan.allow_expensive && !plan.needs_consent.is_empty() {
             return Err(SchedulerError::ConsentNeeded {
                 cells: plan.needs_consent,
@@ -34,7 +38,7 @@ impl Run {
     /// blocked.
     fn blocked(&self, planner: &Planner) -> BTreeMap<CellId, CellId> {
         let mut blocked = BTreeMap::new();
-        if self.request.on_error == crate::scheduler::OnError::Continue {
+        if self.request.on_error == OnError::Continue {
             return blocked;
         }
         for failed in self.failed.keys() {
@@ -46,13 +50,22 @@ impl Run {
         blocked
     }
 
-    /// What was asked for, less what cannot be done any more.
-    fn present_request(&self, cells: &[CodeCell], blocked: &BTreeMap<CellId, CellId>) -> PlanRequest {
+    /// What was asked for, less what cannot be done any more; none where that leaves nothing.
+    fn present_request(&self, cells: &[CodeCell], blocked: &BTreeMap<CellId, CellId>) -> Option<PlanRequest> {
+        let is_there = |id: &CellId| cells.iter().any(|cell| cell.id == *id);
         let mut request = self.request.plan.clone();
-        request.excluded.retain(|id| cells.iter().any(|cell| cell.id == *id));
+        request.excluded.retain(is_there);
         request.excluded.extend(self.failed.keys().cloned());
         request.excluded.extend(blocked.keys().cloned());
-        request
+        if let Some(appended) = &self.appended {
+            let there = appended.iter().filter(|id| is_there(id));
+            request.mode = Mode::Smart;
+            request.targets = there.cloned().map(Target::Cell).collect();
+            if request.targets.is_empty() {
+                return None;
+            }
+        }
+        Some(request)
     }
 
     fn adopt(&mut self, plan: Plan, cells: &[CodeCell], blocked: &BTreeMap<CellId, CellId>) {

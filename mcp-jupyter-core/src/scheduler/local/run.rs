@@ -8,7 +8,7 @@ use super::knowledge::Knowledge;
 use crate::model::{CellId, CellRef, RunId};
 use crate::scheduler::{
     CodeCell, Dispatch, KernelEpoch, Mode, OnError, OnKernelDeath, Outcome, Plan, PlannedCell, Report, RunEnd,
-    SchedulerError, SkipReason, SkippedCell, StartRequest, Step, Target,
+    SchedulerError, SkipReason, SkippedCell, StartRequest, Step,
 };
 
 /// The tag of a cell whose exception is expected.
@@ -32,6 +32,8 @@ pub(super) struct Run {
     planned_at: u64,
     /// The kernel process that what follows is about.
     epoch: KernelEpoch,
+    /// The cells that an appending run has to execute with all that they need, since the kernel was restarted.
+    pub(super) appended: Option<BTreeSet<CellId>>,
     /// The cells that succeeded.
     pub(super) done: HashMap<CellId, Done>,
     /// The cells that failed, with the sources that did.
@@ -118,6 +120,7 @@ impl Run {
             replan: false,
             planned_at: knowledge.generation(),
             epoch: knowledge.epoch(),
+            appended: None,
             done: HashMap::new(),
             failed: BTreeMap::new(),
             skipped: plan.skipped.into_iter().map(|skipped| skipped.cell.id).collect(),
@@ -222,13 +225,10 @@ impl Run {
         self.failed.clear();
         self.skipped.clear();
         // New cells alone are worth nothing on a kernel that lacks what they read.
-        if self.request.plan.mode == Mode::Append {
-            let cells = self
-                .attempts
-                .keys()
-                .chain(self.queue.iter().map(|planned| &planned.cell.id));
-            self.request.plan.targets = cells.cloned().map(Target::Cell).collect();
-            self.request.plan.mode = Mode::Smart;
+        if self.request.plan.mode == Mode::Append && self.appended.is_none() {
+            let cells = self.attempts.keys();
+            let cells = cells.chain(self.queue.iter().map(|planned| &planned.cell.id));
+            self.appended = Some(cells.cloned().collect());
         }
     }
 
