@@ -181,7 +181,16 @@ impl Planner {
     /// # Errors
     /// [`SchedulerError::NoSuchCell`], [`SchedulerError::NoSuchTag`], [`SchedulerError::NotAppendable`].
     pub fn plan(&self, request: &PlanRequest) -> Result<Plan, SchedulerError> {
-        Closure::new(&self.graph, &self.document, &self.live, &self.names, request)?.plan()
+        self.plan_with(request, &BTreeSet::new())
+    }
+
+    /// What has to be executed where these cells are executed though they are fresh, as a mode may ask for: they too
+    /// find what they read as it should be, and leave nothing that should not be.
+    ///
+    /// # Errors
+    /// As [`Planner::plan`].
+    pub fn plan_with(&self, request: &PlanRequest, also: &BTreeSet<CellId>) -> Result<Plan, SchedulerError> {
+        Closure::new(&self.graph, &self.document, &self.live, &self.names, request, also)?.plan()
     }
 
     /// Notes that a cell of the present document was executed: its names are live now, in the versions that its source

@@ -1,5 +1,7 @@
 //! The closure of what is stale over forward, restore and clobber.
 
+use std::collections::BTreeSet;
+
 use rustc_hash::FxHashMap;
 
 use crate::model::{CellId, CellRef};
@@ -24,6 +26,8 @@ pub(in crate::scheduler) struct Closure<'a> {
     pub(super) names: &'a Names,
     graph: &'a Graph,
     request: &'a PlanRequest,
+    /// Cells that run though they are fresh.
+    also: &'a BTreeSet<CellId>,
     scope: Scope,
     /// Why a cell is to run.
     planned: Vec<Option<Reason>>,
@@ -50,6 +54,7 @@ impl<'a> Closure<'a> {
         live: &'a LiveState,
         names: &'a Names,
         request: &'a PlanRequest,
+        also: &'a BTreeSet<CellId>,
     ) -> Result<Self, SchedulerError> {
         let count = graph.nodes.len();
         let mut writers: Vec<Vec<u32>> = vec![Vec::new(); names.len()];
@@ -71,6 +76,7 @@ impl<'a> Closure<'a> {
             names,
             graph,
             request,
+            also,
             planned: vec![None; count],
             left_stale: vec![false; count],
             held_back: vec![false; count],
@@ -394,17 +400,20 @@ impl<'a> Closure<'a> {
         is_temporary && !self.read_across[name.index()]
     }
 
-    /// Adds fresh cells that the mode takes all the same.
+    /// Adds fresh cells that the mode, or whoever asks, takes all the same.
     fn take_in_by_mode(&mut self) -> bool {
+        let mut changed = false;
+        for position in self.also.iter().filter_map(|cell| self.graph.position(cell)) {
+            changed |= self.add(position, Reason::of(StaleKind::Mode));
+        }
         let first = match self.request.mode {
-            Mode::Smart | Mode::Append => return false,
+            Mode::Smart | Mode::Append => return changed,
             Mode::Full => 0,
             Mode::Incremental => match self.planned.iter().position(Option::is_some) {
                 Some(first) => first,
-                None => return false,
+                None => return changed,
             },
         };
-        let mut changed = false;
         for position in self.graph.positions().skip(first) {
             if self.scope.targeted[position as usize] && !self.held_back[position as usize] {
                 changed |= self.add(position, Reason::of(StaleKind::Mode));
