@@ -82,10 +82,15 @@ impl Knowledge {
         let Some(in_flight) = self.in_flight.take() else {
             return Vec::new();
         };
-        // What a kernel process did that is gone says nothing about the present one.
-        if in_flight.epoch != self.epoch() {
+        // Handed out for a kernel process that is gone, it may have been executed by that one or by the present one.
+        let is_overtaken = in_flight.epoch != self.epoch();
+        if is_overtaken && *outcome == Outcome::KernelDied {
             return Vec::new();
         }
+        let (outcome, observation) = match (outcome, is_overtaken) {
+            (outcome, false) | (outcome @ Outcome::Aborted, true) => (outcome, observation),
+            (_, true) => (&Outcome::Lost, None),
+        };
         // It is the source that was handed out that was executed, in the place where it stood then. Every source of
         // both documents has been analysed, so going back and forth is cheap.
         let present = in_flight.document.map(|document| {

@@ -1,12 +1,13 @@
 //! How a run goes on when things are not as they were when it was planned.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-use super::run::{Run, find_cell};
-use crate::model::CellId;
+use super::run::Run;
+use crate::model::{CellId, CellRef};
 use crate::scheduler::{
-    CodeCell, Mode, OnError, Plan, PlanRequest, PlannedCell, Planner, SchedulerError, SkipReason, SkippedCell,
-    StaleKind, Step, Target,
+    Mode, OnError, Plan, PlanRequest, PlannedCell, Planner, SchedulerError, SkipReason, SkippedCell, StaleKind, Step,
+    Target,
 };
 
 /// How often a run executes the same source of the same cell with success: a plan that wants more does not settle.
@@ -17,12 +18,15 @@ impl Run {
     /// been executed.
     pub(super) fn plan_anew(&mut self, planner: &Planner) -> Result<(), SchedulerError> {
         self.replan = false;
-        let cells = &planner.document().cells;
-        self.failed
-            .retain(|id, source| cells.iter().any(|cell| cell.id == *id && cell.source == *source));
+        let cells = planner.document().cells.iter();
+        let cells: HashMap<&CellId, &Arc<str>> = cells.map(|cell| (&cell.id, &cell.source)).collect();
+        self.failed.retain(|id, source| cells.get(id) == Some(&&*source));
+        if self.request.plan.mode == Mode::Append && self.has_begun() {
+            self.note_appended(planner)?;
+        }
         let blocked = self.blocked(planner);
-        let plan = match self.present_request(cells, &blocked) {
-            Some(request) => planner.plan(&request)?,
+        let plan = match self.present_request(|id| cells.contains_key(id), &blocked) {
+            Some(request) => planner.plan_with(&request, &self.asked_for())?,
             None => Plan::default(),
         };
         if !self.request.plan.allow_expensive && !plan.needs_consent.is_empty() {
@@ -30,7 +34,7 @@ impl Run {
                 cells: plan.needs_consent,
             });
         }
-        self.adopt(plan, cells, &blocked);
+        self.adopt(plan, &blocked);
         Ok(())
     }
 
@@ -50,25 +54,54 @@ impl Run {
         blocked
     }
 
+    /// What an appending run appends: the cells that it had to execute, and those that are new since. Once it has begun
+    /// they get what they need, be it that the kernel was restarted or that a cell above was edited.
+    fn note_appended(&mut self, planner: &Planner) -> Result<(), SchedulerError> {
+        let planned = planner.plan(&PlanRequest::default())?.cells.into_iter();
+        let new = planned.filter(|planned| planned.reason.kind == StaleKind::NeverRun);
+        let cells = self.queue.iter().map(|planned| &planned.cell.id);
+        self.appended.extend(cells.chain(self.attempts.keys()).cloned());
+        self.appended.extend(new.map(|planned| planned.cell.id));
+        Ok(())
+    }
+
     /// What was asked for, less what cannot be done any more; none where that leaves nothing.
-    fn present_request(&self, cells: &[CodeCell], blocked: &BTreeMap<CellId, CellId>) -> Option<PlanRequest> {
-        let is_there = |id: &CellId| cells.iter().any(|cell| cell.id == *id);
+    fn present_request(
+        &self,
+        is_there: impl Fn(&CellId) -> bool,
+        blocked: &BTreeMap<CellId, CellId>,
+    ) -> Option<PlanRequest> {
         let mut request = self.request.plan.clone();
-        request.excluded.retain(is_there);
+        request.excluded.retain(&is_there);
         request.excluded.extend(self.failed.keys().cloned());
         request.excluded.extend(blocked.keys().cloned());
-        if let Some(appended) = &self.appended {
-            let there = appended.iter().filter(|id| is_there(id));
-            request.mode = Mode::Smart;
-            request.targets = there.cloned().map(Target::Cell).collect();
+        if !self.has_begun() {
+            return Some(request);
+        }
+        if request.mode == Mode::Append {
+            let appended = self.appended.iter().filter(|id| is_there(id));
+            request.targets = appended.cloned().map(Target::Cell).collect();
             if request.targets.is_empty() {
                 return None;
             }
         }
+        // Which fresh cells the mode takes was settled when the run began; those that had their turn must not get
+        // another one for the mode's sake.
+        request.mode = Mode::Smart;
         Some(request)
     }
 
-    fn adopt(&mut self, plan: Plan, cells: &[CodeCell], blocked: &BTreeMap<CellId, CellId>) {
+    /// The cells that are still to be executed, fresh or not.
+    fn asked_for(&self) -> BTreeSet<CellId> {
+        if self.has_begun() && matches!(self.request.plan.mode, Mode::Incremental | Mode::Full) {
+            let cells = self.queue.iter().map(|planned| planned.cell.id.clone());
+            cells.collect()
+        } else {
+            BTreeSet::new()
+        }
+    }
+
+    fn adopt(&mut self, plan: Plan, blocked: &BTreeMap<CellId, CellId>) {
         for warning in plan.warnings {
             self.warn(warning);
         }
@@ -88,14 +121,8 @@ impl Run {
             if taken.contains(&old.cell.id) {
                 continue;
             }
-            let reason = skipped.get(&old.cell.id);
-            if let Some(kept) = self.keeps(&old, reason, cells) {
-                planned.push(kept);
-            } else {
-                self.drop_planned(old, reason, blocked);
-            }
+            self.drop_planned(&old.cell, skipped.get(&old.cell.id), blocked);
         }
-        planned.sort_by_key(|planned| planned.cell.index);
         self.queue = planned.into();
         self.delete_after = plan.delete_after;
     }
@@ -107,9 +134,6 @@ impl Run {
             return false;
         }
         let Some(done) = self.done.get(id) else { return true };
-        if planned.reason.kind == StaleKind::Mode {
-            return false;
-        }
         if done.times < MOST_TIMES {
             return true;
         }
@@ -120,28 +144,14 @@ impl Run {
         false
     }
 
-    /// A cell of the plan so far that stays though it is fresh, because the mode takes fresh cells: the first stale one
-    /// may have been executed by now, and what comes after it is still asked for.
-    fn keeps(&self, old: &PlannedCell, reason: Option<&SkippedCell>, cells: &[CodeCell]) -> Option<PlannedCell> {
-        let fresh = reason.is_some_and(|skipped| skipped.reason == SkipReason::Fresh);
-        if self.request.plan.mode == Mode::Smart || !fresh {
-            return None;
-        }
-        let cell = find_cell(cells, &old.cell)?;
-        Some(PlannedCell {
-            cell: cell.cell_ref(),
-            ..old.clone()
-        })
-    }
-
-    fn drop_planned(&mut self, old: PlannedCell, reason: Option<&SkippedCell>, blocked: &BTreeMap<CellId, CellId>) {
+    fn drop_planned(&mut self, old: &CellRef, reason: Option<&SkippedCell>, blocked: &BTreeMap<CellId, CellId>) {
         // It had its turn already.
-        if self.done.contains_key(&old.cell.id) || self.failed.contains_key(&old.cell.id) {
+        if self.done.contains_key(&old.id) || self.failed.contains_key(&old.id) {
             return;
         }
-        let via = blocked.get(&old.cell.id);
+        let via = blocked.get(&old.id);
         let skipped = SkippedCell {
-            cell: old.cell,
+            cell: old.clone(),
             reason: match via {
                 Some(_) => SkipReason::Blocked,
                 None => reason.map_or(SkipReason::NotTargeted, |skipped| skipped.reason),

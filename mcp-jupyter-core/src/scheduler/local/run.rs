@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::knowledge::Knowledge;
 use crate::model::{CellId, CellRef, RunId};
 use crate::scheduler::{
-    CodeCell, Dispatch, KernelEpoch, Mode, OnError, OnKernelDeath, Outcome, Plan, PlannedCell, Report, RunEnd,
+    CodeCell, Dispatch, KernelEpoch, OnError, OnKernelDeath, Outcome, Plan, PlannedCell, Report, RunEnd,
     SchedulerError, SkipReason, SkippedCell, StartRequest, Step,
 };
 
@@ -32,8 +32,8 @@ pub(super) struct Run {
     planned_at: u64,
     /// The kernel process that what follows is about.
     epoch: KernelEpoch,
-    /// The cells that an appending run has to execute with all that they need, since the kernel was restarted.
-    pub(super) appended: Option<BTreeSet<CellId>>,
+    /// The cells that an appending run appends, once it was planned anew.
+    pub(super) appended: BTreeSet<CellId>,
     /// The cells that succeeded.
     pub(super) done: HashMap<CellId, Done>,
     /// The cells that failed, with the sources that did.
@@ -44,7 +44,7 @@ pub(super) struct Run {
     pub(super) warned: BTreeSet<String>,
     /// Steps that need no report.
     pub(super) outbox: VecDeque<Step>,
-    attempts: HashMap<CellId, u32>,
+    pub(super) attempts: HashMap<CellId, u32>,
     first_failure: Option<CellRef>,
     in_flight: Option<InFlight>,
     deleting: bool,
@@ -120,7 +120,7 @@ impl Run {
             replan: false,
             planned_at: knowledge.generation(),
             epoch: knowledge.epoch(),
-            appended: None,
+            appended: BTreeSet::new(),
             done: HashMap::new(),
             failed: BTreeMap::new(),
             skipped: plan.skipped.into_iter().map(|skipped| skipped.cell.id).collect(),
@@ -148,6 +148,11 @@ impl Run {
     pub(super) fn send(&mut self, item: Item) {
         self.wanted = false;
         let _ = self.items.send(item);
+    }
+
+    /// Whether a cell was dispatched.
+    pub(super) fn has_begun(&self) -> bool {
+        !self.attempts.is_empty()
     }
 
     /// The runs before it have ended.
@@ -224,12 +229,6 @@ impl Run {
         self.done.clear();
         self.failed.clear();
         self.skipped.clear();
-        // New cells alone are worth nothing on a kernel that lacks what they read.
-        if self.request.plan.mode == Mode::Append && self.appended.is_none() {
-            let cells = self.attempts.keys();
-            let cells = cells.chain(self.queue.iter().map(|planned| &planned.cell.id));
-            self.appended = Some(cells.cloned().collect());
-        }
     }
 
     fn dispatch(&mut self, planned: PlannedCell, knowledge: &Knowledge) -> Next {
@@ -370,7 +369,7 @@ fn ask(asked: &mut Asked, step: Step) -> Next {
 }
 
 /// The cell of this identity, looked for first where it should be.
-pub(super) fn find_cell<'a>(cells: &'a [CodeCell], cell: &CellRef) -> Option<&'a CodeCell> {
+fn find_cell<'a>(cells: &'a [CodeCell], cell: &CellRef) -> Option<&'a CodeCell> {
     let place = cells.binary_search_by_key(&cell.index, |cell| cell.index).ok();
     place
         .map(|place| &cells[place])
