@@ -6,6 +6,8 @@
 //! runs it over a [`Journal`].
 
 pub mod analysis;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod error;
 mod flow;
 mod graph;

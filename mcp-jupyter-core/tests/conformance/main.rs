@@ -3,5 +3,6 @@
 
 mod journal;
 mod kernel;
+mod scheduler;
 #[path = "../support/mod.rs"]
 mod support;
