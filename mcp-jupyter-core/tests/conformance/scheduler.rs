@@ -29,6 +29,8 @@ macro_rules! with_every_case {
             run_expensive,
             run_deletes,
             run_verified,
+            run_cut_off,
+            run_surprised,
             sessions_apart,
             queue_in_order,
             queue_priority,

@@ -2,11 +2,11 @@
 
 use super::Fixture;
 use super::list_cases;
-use super::scene::{CHAIN, Scene, error, ids, notebook, report, targets};
+use super::scene::{CHAIN, Driver, Scene, error, ids, notebook, report, targets};
 use crate::model::{RunId, SessionId};
 use crate::scheduler::{
-    KernelEpoch, Mode, Observation, Outcome, PlanRequest, Report, RunEnd, SchedulerError, SkipReason, StaleKind,
-    StartRequest, Step, Target,
+    Dispatch, KernelEpoch, Mode, Observation, Outcome, PlanRequest, Report, RunEnd, SchedulerError, SkipReason,
+    StaleKind, StartRequest, Step, Target,
 };
 
 list_cases! {
@@ -26,6 +26,8 @@ list_cases! {
     run_expensive: "an expensive cell is executed only to restore a value for others where that is allowed",
     run_deletes: "the names of a cell that is gone are deleted, and then that is done",
     run_verified: "where a run is to verify, every dispatch says so, and observations are taken",
+    run_cut_off: "a cell that leaves the value that it had left before spares those that depend on it",
+    run_surprised: "a write that no code shows is told of, and what reads the name is executed again",
     sessions_apart: "two sessions do not wait for each other",
 }
 
@@ -236,25 +238,70 @@ async fn run_deletes(fixture: &dyn Fixture) {
 
 async fn run_verified(fixture: &dyn Fixture) {
     let scene = Scene::new(fixture, &CHAIN).await;
+    let mut run = start_verified(&scene).await;
+    for (cell, name) in [("a", "x"), ("b", "y"), ("c", "z")] {
+        assert!(observe(&scene, &mut run, cell, &[name], "").await.verify);
+    }
+    run.expect_end(RunEnd::Completed).await;
+    assert!(scene.stale().await.is_empty());
+}
+
+/// The next step is to execute this cell, which binds these names; they are digested where a digest is given.
+async fn observe(scene: &Scene, run: &mut Driver, cell: &str, bound: &[&str], digest: &str) -> Dispatch {
+    let dispatch = run.dispatch_of(cell).await;
+    let names = || bound.iter().map(|name| (*name).to_owned());
+    let digested = names().filter(|_| !digest.is_empty());
+    let observation = Observation {
+        bound: names().collect(),
+        digests: digested.map(|name| (name, digest.to_owned())).collect(),
+        ..Observation::default()
+    };
+    let observed = Report {
+        observation: Some(observation),
+        ..report(&dispatch, Outcome::Ok)
+    };
+    let reported = scene.scheduler.report(observed).await;
+    reported.expect("an observation is taken");
+    dispatch
+}
+
+async fn start_verified(scene: &Scene) -> Driver {
     let request = StartRequest {
         verify: true,
         ..StartRequest::default()
     };
-    let mut run = scene.start(request).await;
+    scene.start(request).await
+}
+
+async fn run_cut_off(fixture: &dyn Fixture) {
+    let scene = Scene::new(fixture, &CHAIN).await;
+    let mut run = start_verified(&scene).await;
     for (cell, name) in [("a", "x"), ("b", "y"), ("c", "z")] {
-        let dispatch = run.dispatch_of(cell).await;
-        assert!(dispatch.verify);
-        let observed = Report {
-            observation: Some(Observation {
-                bound: vec![name.to_owned()],
-                ..Observation::default()
-            }),
-            ..report(&dispatch, Outcome::Ok)
-        };
-        let reported = scene.scheduler.report(observed).await;
-        reported.expect("an observation is taken");
+        observe(&scene, &mut run, cell, &[name], "one").await;
     }
     run.expect_end(RunEnd::Completed).await;
+    scene.sync(&[("a", "x = 2 - 1"), ("b", "y = x"), ("c", "z = y")]).await;
+    let mut run = start_verified(&scene).await;
+    observe(&scene, &mut run, "a", &["x"], "one").await;
+    for cell in ["b", "c"] {
+        match run.step().await {
+            Step::Skip(skipped) => assert_eq!((skipped.cell.id.as_str(), skipped.reason), (cell, SkipReason::Fresh)),
+            step => panic!("{cell} is fresh, not {step:?}"),
+        }
+    }
+    run.expect_end(RunEnd::Completed).await;
+}
+
+async fn run_surprised(fixture: &dyn Fixture) {
+    let scene = Scene::executed(fixture, &[("a", "x = 1"), ("b", "y = 2"), ("c", "z = x")]).await;
+    scene.sync(&[("a", "x = 1"), ("b", "y = 3"), ("c", "z = x")]).await;
+    let mut run = start_verified(&scene).await;
+    observe(&scene, &mut run, "b", &["x", "y"], "").await;
+    match run.step().await {
+        Step::Warn(warning) => assert!(warning.contains("(b)") && warning.contains("`x`"), "{warning}"),
+        step => panic!("it is told of, not {step:?}"),
+    }
+    assert_eq!(run.finish().await.0, ["c"]);
     assert!(scene.stale().await.is_empty());
 }
 

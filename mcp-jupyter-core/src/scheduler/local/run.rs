@@ -8,7 +8,7 @@ use super::knowledge::Knowledge;
 use crate::model::{CellId, CellRef, RunId};
 use crate::scheduler::{
     CodeCell, Dispatch, KernelEpoch, OnError, OnKernelDeath, Outcome, Plan, PlannedCell, Report, RunEnd,
-    SchedulerError, SkipReason, SkippedCell, StartRequest, Step,
+    SchedulerError, SkipReason, SkippedCell, StaleKind, StartRequest, Step,
 };
 
 /// The tag of a cell whose exception is expected.
@@ -74,6 +74,8 @@ struct InFlight {
     source: Arc<str>,
     epoch: KernelEpoch,
     expects_error: bool,
+    /// Whether this kernel process has executed it already.
+    ran_before: bool,
 }
 
 /// Where something stands that the engine is asked for.
@@ -248,6 +250,7 @@ impl Run {
             source: Arc::clone(&cell.source),
             epoch: knowledge.epoch(),
             expects_error,
+            ran_before: !matches!(planned.reason.kind, StaleKind::NeverRun | StaleKind::KernelRestarted),
         });
         Next::Dispatch(Dispatch {
             run_id: self.id.clone(),
@@ -289,11 +292,17 @@ impl Run {
         }
     }
 
+    /// The namespace was looked at around the cell in flight. What comes next may be another thing than was planned
+    /// where that was a surprise, or where a value was digested that may be the one that the cell had left before.
+    pub(super) fn observed(&mut self, surprised: bool, digested: bool) {
+        let ran_before = self.in_flight.as_ref().is_some_and(|flight| flight.ran_before);
+        self.replan |= surprised || digested && ran_before;
+    }
+
     /// Goes on after the cell in flight has ended like this.
-    pub(super) fn reported(&mut self, counted: &Outcome, observed: bool, knowledge: &Knowledge) {
+    pub(super) fn reported(&mut self, counted: &Outcome, knowledge: &Knowledge) {
         let Some(flight) = self.in_flight.take() else { return };
         self.interrupt = Asked::No;
-        self.replan |= observed;
         match counted {
             Outcome::Ok => self.succeeded(flight),
             Outcome::KernelDied => self.kernel_died(flight, knowledge),

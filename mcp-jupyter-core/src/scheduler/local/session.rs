@@ -167,7 +167,7 @@ impl Session {
     async fn ended(&mut self, report: Report) -> Result<(), SchedulerError> {
         let Some(run) = &self.active else { return Ok(()) };
         let counted = run.counted(&report.outcome);
-        let observed = report.observation.is_some();
+        let digested = report.observation.as_ref().is_some_and(|seen| !seen.digests.is_empty());
         let change = Change::Ended {
             outcome: counted.clone(),
             observation: report.observation,
@@ -180,7 +180,8 @@ impl Session {
         };
         let warnings = self.change(change, Some(reported)).await?;
         if let Some(run) = &mut self.active {
-            run.reported(&counted, observed, &self.knowledge);
+            run.observed(!warnings.is_empty(), digested);
+            run.reported(&counted, &self.knowledge);
             for warning in warnings {
                 run.warn(warning);
             }
