@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::CellId;
 
 use super::analysis::{NameId, Names, SourceDigest};
+use super::flow::WriteKind;
 use super::types::KernelEpoch;
 use super::version::Version;
 
@@ -23,6 +24,18 @@ pub struct Live {
     /// Cells that an earlier process has executed.
     former: Vec<CellId>,
     opaque: Option<(u64, Version)>,
+    /// What cells were seen to write though their code does not show it, sorted.
+    pub(super) found: Vec<Found>,
+}
+
+/// A write that was seen and that the code does not show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Found {
+    pub(super) cell: CellId,
+    /// It says nothing about another source of the cell.
+    pub(super) source: SourceDigest,
+    pub(super) name: String,
+    pub(super) kind: WriteKind,
 }
 
 /// The value of a name.
@@ -150,6 +163,7 @@ impl LiveState {
                 .collect(),
             former,
             opaque: self.opaque,
+            found: Vec::new(),
         }
     }
 

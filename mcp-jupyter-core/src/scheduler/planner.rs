@@ -9,7 +9,7 @@ use super::SchedulerError;
 use super::analysis::{Analysis, NameId, Names, SourceDigest, analyzer_for};
 use super::flow::{CellFlow, Kept, Write, WriteKind};
 use super::graph::{Graph, inactive};
-use super::live::{Execution, Input, Live, LiveName, LiveState, Output};
+use super::live::{Execution, Found, Input, Live, LiveName, LiveState, Output};
 use super::plan::{Closure, execution_version, numbered, output_versions, read_version};
 use super::types::{
     CellEffects, CodeCell, Document, Edge, KernelEpoch, Observation, Outcome, Plan, PlanRequest, SessionStatus,
@@ -57,18 +57,32 @@ pub struct Planner {
 
 impl Planner {
     /// A planner for a kernel that holds `live`.
-    pub fn new(live: Live) -> Self {
-        let mut names = Names::default();
-        Self {
-            live: LiveState::import(live, &mut names),
-            names,
-            ..Self::default()
+    pub fn new(mut live: Live) -> Self {
+        let mut planner = Self::default();
+        for found in std::mem::take(&mut live.found) {
+            let write = unforeseen_write(planner.names.intern(&found.name), found.kind);
+            let writes = planner.found.entry((found.cell, found.source)).or_default();
+            writes.push(write);
         }
+        planner.live = LiveState::import(live, &mut planner.names);
+        planner
     }
 
-    /// What the kernel holds.
+    /// What the kernel holds, and what it has taught about the cells.
     pub fn live(&self) -> Live {
-        self.live.export(&self.names)
+        let mut found = Vec::new();
+        for ((cell, source), writes) in &self.found {
+            found.extend(writes.iter().map(|write| Found {
+                cell: cell.clone(),
+                source: *source,
+                name: self.names.get(write.name).to_owned(),
+                kind: write.kind,
+            }));
+        }
+        found.sort_unstable_by(|a, b| (&a.cell, a.source, &a.name).cmp(&(&b.cell, b.source, &b.name)));
+        let mut live = self.live.export(&self.names);
+        live.found = found;
+        live
     }
 
     /// The kernel process that this is about.
@@ -338,12 +352,7 @@ impl Planner {
         }
         let cell = self.cell(position).cell_ref();
         let digest = self.graph.nodes[position as usize].analysis.digest;
-        let writes = unforeseen.iter().map(|(name, kind)| Write {
-            name: *name,
-            kind: *kind,
-            import: None,
-            is_temporary: false,
-        });
+        let writes = unforeseen.iter().map(|(name, kind)| unforeseen_write(*name, *kind));
         self.found.entry((cell.id.clone(), digest)).or_default().extend(writes);
         let analyses = self.analyze();
         self.follow(analyses);
@@ -387,6 +396,15 @@ impl Planner {
             plan: self.plan(&PlanRequest::default()).unwrap_or_default(),
             runs: Vec::new(),
         }
+    }
+}
+
+fn unforeseen_write(name: NameId, kind: WriteKind) -> Write {
+    Write {
+        name,
+        kind,
+        import: None,
+        is_temporary: false,
     }
 }
 

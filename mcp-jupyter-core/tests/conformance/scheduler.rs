@@ -96,6 +96,7 @@ macro_rules! with_every_case {
             reopen_between,
             reopen_and_report,
             reopen_synced,
+            reopen_surprised,
             reopen_twice,
         }
     };

@@ -3,7 +3,7 @@
 use super::Fixture;
 use super::list_cases;
 use super::scene::{CHAIN, Scene, error, ids, raised, report, targets};
-use crate::scheduler::{OnError, Outcome, RunEnd, RunRecord, SchedulerError, StartRequest};
+use crate::scheduler::{Observation, OnError, Outcome, Report, RunEnd, RunRecord, SchedulerError, StartRequest};
 
 list_cases! {
     runs_listed: "every run is listed with its request, its plan, its executions and its end, oldest first",
@@ -18,6 +18,7 @@ list_cases! {
     reopen_between: "which cells had ended is known",
     reopen_and_report: "a report that comes after the crash is refused",
     reopen_synced: "the cells are known as they were synced last, also with one in flight",
+    reopen_surprised: "what was seen of cells and their code does not show is known after a crash",
     reopen_twice: "recovering twice changes nothing",
 }
 
@@ -184,6 +185,31 @@ async fn reopen_synced(fixture: &dyn Fixture) {
     assert_eq!(scene.status().await.cells.len(), 3);
     assert_eq!(scene.stale().await, ["b", "c"]);
     assert_eq!(&*scene.start_run().await.dispatch_of("b").await.source, "y = x + 1");
+}
+
+async fn reopen_surprised(fixture: &dyn Fixture) {
+    let cells = [("a", "x = 1"), ("b", "y = 2"), ("c", "z = x")];
+    let scene = Scene::new(fixture, &cells).await;
+    let mut run = scene.start_run().await;
+    run.execute("a", Outcome::Ok).await;
+    let dispatch = run.dispatch_of("b").await;
+    let surprise = Report {
+        observation: Some(Observation {
+            bound: vec!["x".to_owned()],
+            ..Observation::default()
+        }),
+        ..report(&dispatch, Outcome::Ok)
+    };
+    let reported = scene.scheduler.report(surprise).await;
+    reported.expect("an observation is taken");
+    run.finish().await;
+    // Another state of the notebook, so that what is kept is not only what was reported.
+    scene.sync(&[("a", "x = 1"), ("b", "y = 2"), ("c", "z = x + 1")]).await;
+    scene.start_run().await.finish().await;
+    let scene = scene.crash(fixture, []).await;
+    assert!(scene.stale().await.is_empty());
+    scene.epoch(1).await;
+    assert_eq!(ids(&scene.plan(targets(&["c"])).await), ["b", "c"]);
 }
 
 async fn reopen_twice(fixture: &dyn Fixture) {

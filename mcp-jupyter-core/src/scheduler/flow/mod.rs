@@ -11,6 +11,8 @@ mod library;
 mod method;
 mod store;
 
+use serde::{Deserialize, Serialize};
+
 use super::analysis::{Analysis, NameId, Names};
 
 use self::cell::CellRun;
@@ -77,7 +79,8 @@ pub(crate) struct Write {
     pub(crate) is_temporary: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum WriteKind {
     /// Bound, whatever was there before.
     Bind,
