@@ -30,6 +30,13 @@ pub(super) struct Graph {
     positions: FxHashMap<CellId, u32>,
     /// Edges run from the writer to the reader.
     dag: DiGraph<(), Vec<NameId>, u32>,
+    /// For every name the cells that write it, in notebook order.
+    writers: Vec<Vec<u32>>,
+    written: Vec<NameId>,
+    /// Names that some cell reads from another.
+    read_across: Vec<bool>,
+    /// Where the reads and writes of each cell begin, all of them counted through.
+    starts: Vec<(u32, u32)>,
 }
 
 impl Graph {
@@ -48,8 +55,7 @@ impl Graph {
             let position = u32::try_from(graph.nodes.len()).expect("memory ends before 2^32 cells");
             let mut effects = flow.next(&analysis, names);
             let found = found(cell);
-            flow.add_writes(position, &found);
-            effects.writes.extend(found);
+            flow.add_writes(position, &found, &mut effects);
             graph.positions.insert(cell.id.clone(), position);
             graph.nodes.push(Node {
                 place,
@@ -58,7 +64,8 @@ impl Graph {
             });
         }
         graph.drop_dead_carries(names.len());
-        graph.settle_kept(names.len());
+        graph.index(names.len());
+        graph.settle_kept();
         graph.connect();
         graph
     }
@@ -109,11 +116,8 @@ impl Graph {
     }
 
     /// What only a loop's variable keeps is kept where another cell reads that variable.
-    fn settle_kept(&mut self, names: usize) {
-        let mut read = vec![false; names];
-        for found in self.nodes.iter().flat_map(|node| &node.flow.reads) {
-            read[found.name.index()] |= found.writer.is_some();
-        }
+    fn settle_kept(&mut self) {
+        let read = &self.read_across;
         for flow in self.nodes.iter_mut().map(|node| &mut node.flow) {
             let matters = flow
                 .writes
@@ -123,6 +127,62 @@ impl Graph {
                 read.kept = if matters { Kept::Yes } else { Kept::No };
             }
         }
+    }
+
+    fn index(&mut self, names: usize) {
+        self.writers = vec![Vec::new(); names];
+        self.read_across = vec![false; names];
+        let (mut reads, mut writes) = (0_u32, 0_u32);
+        for (position, node) in (0..).zip(&self.nodes) {
+            self.starts.push((reads, writes));
+            for write in &node.flow.writes {
+                let writers = &mut self.writers[write.name.index()];
+                if writers.is_empty() {
+                    self.written.push(write.name);
+                }
+                writers.push(position);
+                writes += 1;
+            }
+            for read in &node.flow.reads {
+                self.read_across[read.name.index()] |= read.writer.is_some();
+                reads += 1;
+            }
+        }
+        self.starts.push((reads, writes));
+    }
+
+    /// The cells that write a name, in notebook order.
+    pub(super) fn writers(&self, name: NameId) -> &[u32] {
+        self.writers.get(name.index()).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Every name that some cell writes, in the order in which they first are.
+    pub(super) fn written(&self) -> &[NameId] {
+        &self.written
+    }
+
+    /// Whether some cell reads a name from another.
+    pub(super) fn is_read_across(&self, name: NameId) -> bool {
+        self.read_across.get(name.index()).is_some_and(|read| *read)
+    }
+
+    /// A loop's variable that no other cell reads: its value does not matter.
+    pub(super) fn is_exempt(&self, name: NameId) -> bool {
+        let is_temporary = |position: &u32| {
+            let mut writes = self.flow(*position).writes.iter();
+            writes.any(|write| write.name == name && write.is_temporary)
+        };
+        !self.is_read_across(name) && self.writers(name).iter().all(is_temporary)
+    }
+
+    /// Where the reads of a cell are among those of all.
+    pub(super) fn reads_of(&self, position: u32) -> std::ops::Range<usize> {
+        self.starts[position as usize].0 as usize..self.starts[position as usize + 1].0 as usize
+    }
+
+    /// Where the writes of a cell are among those of all.
+    pub(super) fn writes_of(&self, position: u32) -> std::ops::Range<usize> {
+        self.starts[position as usize].1 as usize..self.starts[position as usize + 1].1 as usize
     }
 
     fn connect(&mut self) {

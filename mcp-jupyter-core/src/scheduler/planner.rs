@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
 
@@ -10,7 +10,7 @@ use super::analysis::{Analysis, NameId, Names, SourceDigest, analyzer_for};
 use super::flow::{CellFlow, Kept, Write, WriteKind};
 use super::graph::{Graph, inactive};
 use super::live::{Execution, Found, Input, Live, LiveName, LiveState, Output};
-use super::plan::{Closure, execution_version, numbered, output_versions, read_version};
+use super::plan::{Closure, Memo, execution_version, numbered, output_version, read_version};
 use super::types::{
     CellEffects, CodeCell, Document, Edge, KernelEpoch, Observation, Outcome, Plan, PlanRequest, SessionStatus,
 };
@@ -51,6 +51,7 @@ pub struct Planner {
     analyses: FxHashMap<Arc<str>, Analysis>,
     graph: Graph,
     live: LiveState,
+    memo: Mutex<Memo>,
     /// What cells were seen to write though their code does not show it.
     found: FxHashMap<(CellId, SourceDigest), Vec<Write>>,
 }
@@ -138,6 +139,7 @@ impl Planner {
     }
 
     fn follow(&mut self, analyses: Vec<Option<Analysis>>) {
+        self.memo.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
         let (found, sources) = (&self.found, &self.analyses);
         let found = |cell: &CodeCell| {
             let digest = sources
@@ -204,7 +206,16 @@ impl Planner {
     /// # Errors
     /// As [`Planner::plan`].
     pub fn plan_with(&self, request: &PlanRequest, also: &BTreeSet<CellId>) -> Result<Plan, SchedulerError> {
-        Closure::new(&self.graph, &self.document, &self.live, &self.names, request, also)?.plan()
+        Closure::new(
+            &self.graph,
+            &self.document,
+            &self.live,
+            &self.names,
+            request,
+            also,
+            &self.memo,
+        )?
+        .plan()
     }
 
     /// Notes that a cell of the present document was executed: its names are live now, in the versions that its source
@@ -270,7 +281,8 @@ impl Planner {
         } else {
             version
         };
-        let versions = output_versions(&flow.writes, numbered, &self.live, &self.names, &mut ingredients);
+        let mut version_of = |write: &Write| output_version(write, numbered, &self.live, &self.names, &mut ingredients);
+        let versions: Vec<Option<Version>> = flow.writes.iter().map(&mut version_of).collect();
         let inputs = flow.reads.iter().zip(reads).map(|(read, version)| Input {
             name: read.name,
             version,

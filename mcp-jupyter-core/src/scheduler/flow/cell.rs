@@ -10,10 +10,7 @@ use crate::scheduler::graph::is_pseudo;
 
 use super::library::is_builtin;
 use super::store::{Binding, IMMUTABLE, Kind, ObjId, Objs, Store};
-use super::{Carried, CellFlow, Flow, Kept, Read, Write, WriteKind};
-
-/// The pseudo-name of what code that cannot be followed may write.
-const EVERYTHING: &str = "*";
+use super::{Carried, CellFlow, EVERYTHING, Flow, Kept, Read, Write, WriteKind};
 
 /// How many steps a cell is followed, calls included.
 const FUEL: u32 = 50_000;

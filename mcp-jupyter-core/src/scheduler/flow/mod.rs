@@ -18,6 +18,9 @@ use super::analysis::{Analysis, NameId, Names};
 use self::cell::CellRun;
 use self::store::{Binding, Store};
 
+/// The pseudo-name of what code that cannot be followed may write.
+pub(crate) const EVERYTHING: &str = "*";
+
 /// What a cell does in its notebook.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CellFlow {
@@ -112,29 +115,33 @@ impl Flow {
         CellRun::new(self, names, position).run(&analysis.body)
     }
 
-    /// A cell wrote names though its code does not show it.
-    pub(crate) fn add_writes(&mut self, position: u32, writes: &[Write]) {
+    /// A cell wrote names though its code does not show it. What it changed or deleted, it has read.
+    pub(crate) fn add_writes(&mut self, position: u32, writes: &[Write], flow: &mut CellFlow) {
         for write in writes {
             let old = self.store.binding(write.name).cloned();
             let is_bound = write.kind == WriteKind::Bind || old.is_none();
-            let binder = if is_bound {
-                position
-            } else {
-                old.as_ref().map_or(position, |old| old.binder)
+            if !is_bound && flow.reads.iter().all(|read| read.name != write.name) {
+                flow.reads.push(Read {
+                    name: write.name,
+                    writer: old.as_ref().map(|old| old.writer),
+                    binder: old.as_ref().map(|old| old.binder),
+                    kept: Kept::No,
+                    carried: Carried::No,
+                    is_builtin: false,
+                });
+            }
+            let binder = match &old {
+                Some(old) if !is_bound => old.binder,
+                _ => position,
             };
-            let objs = if is_bound {
-                self.store.unknown()
-            } else {
-                old.map(|old| old.objs).unwrap_or_default()
+            let objs = match old {
+                Some(old) if !is_bound => old.objs,
+                _ => self.store.unknown(),
             };
-            self.store.set_binding(
-                write.name,
-                Binding {
-                    objs,
-                    writer: position,
-                    binder,
-                },
-            );
+            let writer = position;
+            self.store.set_binding(write.name, Binding { objs, writer, binder });
+            flow.writes.push(*write);
         }
+        flow.reads.sort_unstable_by_key(|read| read.name);
     }
 }

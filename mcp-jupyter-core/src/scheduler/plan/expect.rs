@@ -4,6 +4,7 @@ use crate::model::CellId;
 use crate::scheduler::analysis::{NameId, Names};
 use crate::scheduler::flow::{CellFlow, Read, Write, WriteKind};
 use crate::scheduler::graph::{Graph, Node};
+use crate::scheduler::live::LiveState;
 use crate::scheduler::version::{Ingredients, Version};
 
 /// Where versions come from: the expectation of a full run, or what is live in a kernel.
@@ -62,38 +63,33 @@ pub(in crate::scheduler) fn execution_version(
     ingredients.finish()
 }
 
-/// The versions that an execution leaves, write by write. `version` is that of the execution, with its number where it
-/// gives another result every time.
-pub(in crate::scheduler) fn output_versions(
-    writes: &[Write],
+/// The version that a write leaves. `version` is that of the execution, with its number where it gives another result
+/// every time.
+pub(in crate::scheduler) fn output_version(
+    write: &Write,
     version: Version,
     given: &dyn Given,
     names: &Names,
     ingredients: &mut Ingredients,
-) -> Vec<Option<Version>> {
-    let mut output = |write: &Write| {
-        if let Some(path) = write.import {
-            return Some(ingredients.again("import").text(names.get(path)).finish());
+) -> Option<Version> {
+    if let Some(path) = write.import {
+        return Some(ingredients.again("import").text(names.get(path)).finish());
+    }
+    let name = names.get(write.name);
+    match write.kind {
+        WriteKind::Delete => None,
+        WriteKind::Bind => Some(ingredients.again("bind").text(name).version(Some(version)).finish()),
+        WriteKind::Clobber if given.seen(write.name).is_none() => None,
+        WriteKind::MayBind | WriteKind::LoopBind | WriteKind::Mutate | WriteKind::Clobber => {
+            let old = given.seen(write.name);
+            ingredients
+                .again("change")
+                .text(name)
+                .version(Some(version))
+                .version(old);
+            Some(ingredients.finish())
         }
-        let name = names.get(write.name);
-        match write.kind {
-            WriteKind::Delete => None,
-            WriteKind::Bind => Some(ingredients.again("bind").text(name).version(Some(version)).finish()),
-            WriteKind::Clobber if given.seen(write.name).is_none() => None,
-            WriteKind::MayBind | WriteKind::LoopBind | WriteKind::Mutate | WriteKind::Clobber => {
-                let old = given.seen(write.name);
-                Some(
-                    ingredients
-                        .again("change")
-                        .text(name)
-                        .version(Some(version))
-                        .version(old)
-                        .finish(),
-                )
-            }
-        }
-    };
-    writes.iter().map(&mut output).collect()
+    }
 }
 
 /// The version of an execution that gives another result every time: with a number that is its own.
@@ -145,6 +141,22 @@ impl Given for Expected {
                 Some(opaque_version(written, version))
             }
             _ => written,
+        }
+    }
+}
+
+impl Given for LiveState {
+    fn written(&self, name: NameId) -> Option<Version> {
+        self.names.get(&name).map(|value| value.version)
+    }
+
+    fn seen(&self, name: NameId) -> Option<Version> {
+        let value = self.names.get(&name);
+        match self.opaque {
+            Some((serial, version)) if value.is_none_or(|value| value.serial < serial) => {
+                Some(opaque_version(value.map(|value| value.version), version))
+            }
+            _ => value.map(|value| value.version),
         }
     }
 }

@@ -9,10 +9,13 @@
 //! - *restore*: a cell runs and a name that it reads is not live in the version that is expected: its last writer above;
 //! - *clobber*: after all that, a name would not have the version that a full run leaves: its last writer.
 
+mod answer;
 mod closure;
 mod expect;
+mod forward;
 mod reason;
 mod scope;
 
 pub(super) use self::closure::Closure;
-pub(super) use self::expect::{execution_version, numbered, output_versions, read_version};
+pub(super) use self::expect::{execution_version, numbered, output_version, read_version};
+pub(super) use self::forward::Memo;

@@ -37,7 +37,7 @@ static SCALAR: Words = Words::new(
     __contains__ __len__ all any argmax argmin as_integer_ratio as_posix bit_length capitalize casefold center count \
     date encode endswith equals exists expandtabs find format fromhex hex hexdigest index info is_dir is_file \
     is_integer isalnum isalpha isascii isdecimal isdigit isdisjoint isidentifier isidentity isformat islower \
-    isnumeric isspace issubset issuperset istitle isupper item join ljust lower lstrip memory_usage mktime nunique \
+    isnumeric isspace issubset issuperset istitle isupper item ljust lower lstrip memory_usage mktime nunique \
     partition_point removeprefix removesuffix replace_text rfind rindex rjust rstrip score startswith strftime strip \
     swapcase time timestamp title to_bytes to_html to_latex to_markdown to_string total_seconds upper utcoffset \
     weekday zfill",
