@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::{Bfs, Reversed};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -37,6 +38,7 @@ pub(super) struct Graph {
     read_across: Vec<bool>,
     /// Where the reads and writes of each cell begin, all of them counted through.
     starts: Vec<(u32, u32)>,
+    flow: Flow,
 }
 
 impl Graph {
@@ -44,7 +46,7 @@ impl Graph {
     pub(super) fn new(
         document: &Document,
         analyses: Vec<Option<Analysis>>,
-        found: impl Fn(&CodeCell) -> Vec<Write>,
+        found: impl Fn(&CodeCell, &Analysis) -> Vec<Write>,
         names: &mut Names,
     ) -> Self {
         let mut graph = Self::default();
@@ -54,7 +56,7 @@ impl Graph {
             let cell = &document.cells[place];
             let position = u32::try_from(graph.nodes.len()).expect("memory ends before 2^32 cells");
             let mut effects = flow.next(&analysis, names);
-            let found = found(cell);
+            let found = found(cell, &analysis);
             flow.add_writes(position, &found, &mut effects);
             graph.positions.insert(cell.id.clone(), position);
             graph.nodes.push(Node {
@@ -67,12 +69,19 @@ impl Graph {
         graph.index(names.len());
         graph.settle_kept();
         graph.connect();
+        graph.flow = flow;
         graph
     }
 
     /// Takes the new sources of cells where that changes nothing else: the same cells in the same places, each doing what
     /// it did, as after the edit of a number. Gives whether it has.
-    pub(super) fn take_in(&mut self, before: &Document, after: &Document, analyses: &[Option<Analysis>]) -> bool {
+    pub(super) fn take_in(
+        &mut self,
+        before: &Document,
+        after: &Document,
+        analyses: &[Option<Analysis>],
+        names: &mut Names,
+    ) -> bool {
         let is_same_cell = |(before, after): (&CodeCell, &CodeCell)| before.id == after.id;
         let are_same =
             before.cells.len() == after.cells.len() && before.cells.iter().zip(&after.cells).all(is_same_cell);
@@ -81,16 +90,58 @@ impl Graph {
             return false;
         }
         let does_the_same = |(node, analysis): (&Node, &Analysis)| {
-            analyses[node.place].is_some()
-                && (Arc::ptr_eq(&node.analysis.body, &analysis.body) || node.analysis.body == analysis.body)
+            Arc::ptr_eq(&node.analysis.body, &analysis.body) || node.analysis.body == analysis.body
         };
-        if !self.nodes.iter().zip(active.clone()).all(does_the_same) {
+        if !self.nodes.iter().all(|node| analyses[node.place].is_some()) {
             return false;
+        }
+        let others: Vec<(u32, &Analysis)> = (0..)
+            .zip(self.nodes.iter().zip(active.clone()))
+            .filter(|(_, pair)| !does_the_same(*pair))
+            .map(|(position, (_, analysis))| (position, analysis))
+            .collect();
+        match others[..] {
+            [] => {}
+            [(position, analysis)] if self.take_in_one(position, analysis, names) => {}
+            _ => return false,
         }
         for (node, analysis) in self.nodes.iter_mut().zip(active) {
             node.analysis = analysis.clone();
         }
         true
+    }
+
+    /// Takes in another version of one cell, where what the others do stays as it is.
+    fn take_in_one(&mut self, position: u32, analysis: &Analysis, names: &mut Names) -> bool {
+        let before = &self.nodes[position as usize].flow;
+        let below = &self.nodes[position as usize + 1..];
+        if below.iter().any(|node| node.flow.unknown.is_some()) {
+            return false;
+        }
+        let is_used_below = |name: NameId| {
+            below.iter().any(|node| {
+                let changes = |write: &Write| write.name == name && !matches!(write.kind, WriteKind::Bind);
+                node.flow.reads.iter().any(|read| read.name == name) || node.flow.writes.iter().any(changes)
+            })
+        };
+        let Some(after) = self.flow.again(position, analysis, before, names, is_used_below) else {
+            return false;
+        };
+        self.nodes[position as usize].flow = after;
+        self.reconnect(position, names.len());
+        true
+    }
+
+    /// Brings the edges into a cell, and what is known about all reads and writes, up to date.
+    fn reconnect(&mut self, position: u32, names: usize) {
+        let node = NodeIndex::from(position);
+        while let Some(edge) = self.dag.first_edge(node, Direction::Incoming) {
+            self.dag.remove_edge(edge);
+        }
+        self.connect_one(position, &mut Vec::new());
+        self.starts.clear();
+        self.written.clear();
+        self.index(names);
     }
 
     /// A name that a loop binds is read, for the case that the loop is never entered, only if somebody reads it below.
@@ -191,7 +242,15 @@ impl Graph {
             self.dag.add_node(());
         }
         let mut writers: Vec<(u32, NameId)> = Vec::new();
-        for (position, node) in self.nodes.iter().enumerate() {
+        for position in self.positions() {
+            self.connect_one(position, &mut writers);
+        }
+    }
+
+    /// Adds the edges into a cell.
+    fn connect_one(&mut self, position: u32, writers: &mut Vec<(u32, NameId)>) {
+        let node = &self.nodes[position as usize];
+        {
             writers.clear();
             writers.extend(
                 node.flow
@@ -203,7 +262,7 @@ impl Graph {
             for group in writers.chunk_by(|a, b| a.0 == b.0) {
                 let names = group.iter().map(|(_, name)| *name).collect();
                 self.dag
-                    .add_edge(NodeIndex::from(group[0].0), NodeIndex::new(position), names);
+                    .add_edge(NodeIndex::from(group[0].0), NodeIndex::from(position), names);
             }
         }
     }

@@ -16,6 +16,9 @@ use super::types::{
 };
 use super::version::{Ingredients, Version};
 
+/// So many analyses of sources that are gone are kept at least, for when they come back.
+const REMEMBERED: usize = 256;
+
 /// The pure heart of the scheduler for one session: the cells, what is live in the kernel, and plans. No input, no
 /// output, no clock.
 ///
@@ -109,48 +112,74 @@ impl Planner {
 
     /// Analyses what is new, and follows the cells anew unless all of them do what they did.
     fn rebuild(&mut self, before: &Document) {
-        let analyses = self.analyze();
-        if !self.graph.take_in(before, &self.document, &analyses) {
+        let analyses = self.analyze(before);
+        if !self.graph.take_in(before, &self.document, &analyses, &mut self.names) {
             self.follow(analyses);
         }
     }
 
-    fn analyze(&mut self) -> Vec<Option<Analysis>> {
+    /// The analyses of the cells: those that stand where they stood are known by their place, others by their source.
+    fn analyze(&mut self, before: &Document) -> Vec<Option<Analysis>> {
         let analyzer = analyzer_for(&self.document.language);
-        let mut known = std::mem::take(&mut self.analyses);
+        let mut known: Vec<Option<Analysis>> = vec![None; before.cells.len()];
+        for node in &self.graph.nodes {
+            known[node.place] = Some(node.analysis.clone());
+        }
+        let is_in_place = |place: usize, source: &Arc<str>| {
+            before.cells.get(place).is_some_and(|cell| cell.source == *source)
+                && before.language == self.document.language
+        };
+        for (place, analysis) in known.iter().enumerate() {
+            let source = &before.cells[place].source;
+            let is_gone = before.language == self.document.language
+                && self.document.cells.get(place).is_none_or(|cell| cell.source != *source);
+            if let Some(analysis) = analysis.as_ref().filter(|_| is_gone) {
+                self.analyses.insert(Arc::clone(source), analysis.clone());
+            }
+        }
+        if self.analyses.len() > REMEMBERED.max(2 * self.document.cells.len()) {
+            self.analyses.clear();
+        }
         let mut analyses = Vec::with_capacity(self.document.cells.len());
-        for cell in &self.document.cells {
+        for (place, cell) in self.document.cells.iter().enumerate() {
             if inactive(cell).is_some() {
                 analyses.push(None);
                 continue;
             }
-            let analysis = match self.analyses.get(&cell.source) {
-                Some(analysis) => analysis.clone(),
-                None => known
-                    .remove(&cell.source)
-                    .unwrap_or_else(|| analyzer.analyze(&cell.source, &mut self.names)),
-            };
-            self.analyses
-                .entry(Arc::clone(&cell.source))
-                .or_insert_with(|| analysis.clone());
-            analyses.push(Some(analysis));
+            let in_place = known
+                .get_mut(place)
+                .filter(|_| is_in_place(place, &cell.source))
+                .and_then(Option::take);
+            let analysis = in_place.or_else(|| self.analyses.get(&cell.source).cloned());
+            analyses.push(Some(analysis.unwrap_or_else(|| {
+                let analysis = analyzer.analyze(&cell.source, &mut self.names);
+                self.analyses.insert(Arc::clone(&cell.source), analysis.clone());
+                analysis
+            })));
+        }
+        analyses
+    }
+
+    /// The analyses that the graph was made of.
+    fn graph_analyses(&self) -> Vec<Option<Analysis>> {
+        let mut analyses = vec![None; self.document.cells.len()];
+        for node in &self.graph.nodes {
+            analyses[node.place] = Some(node.analysis.clone());
         }
         analyses
     }
 
     fn follow(&mut self, analyses: Vec<Option<Analysis>>) {
         self.memo.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
-        let (found, sources) = (&self.found, &self.analyses);
-        let found = |cell: &CodeCell| {
-            let digest = sources
-                .get(&cell.source)
-                .map(|analysis| analysis.digest)
-                .unwrap_or_default();
+        let found = &self.found;
+        let found = |cell: &CodeCell, analysis: &Analysis| {
             if found.is_empty() {
-                Vec::new()
-            } else {
-                found.get(&(cell.id.clone(), digest)).cloned().unwrap_or_default()
+                return Vec::new();
             }
+            found
+                .get(&(cell.id.clone(), analysis.digest))
+                .cloned()
+                .unwrap_or_default()
         };
         self.graph = Graph::new(&self.document, analyses, found, &mut self.names);
     }
@@ -366,7 +395,7 @@ impl Planner {
         let digest = self.graph.nodes[position as usize].analysis.digest;
         let writes = unforeseen.iter().map(|(name, kind)| unforeseen_write(*name, *kind));
         self.found.entry((cell.id.clone(), digest)).or_default().extend(writes);
-        let analyses = self.analyze();
+        let analyses = self.graph_analyses();
         self.follow(analyses);
         let warning = |(name, kind): &(NameId, WriteKind)| {
             let verb = match kind {

@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use mcp_jupyter_core::scheduler::{CodeCell, Document, Outcome, PlanRequest, Planner};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
-struct Case {
-    name: String,
-    old: Vec<Cell>,
-    new: Vec<Cell>,
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) old: Vec<Cell>,
+    pub(crate) new: Vec<Cell>,
     edges: Vec<(usize, usize, Vec<String>)>,
     /// Edges that are right whether they are there or not.
     #[serde(default)]
@@ -22,13 +23,13 @@ struct Case {
     may: BTreeSet<usize>,
 }
 
-#[derive(Deserialize)]
-struct Cell {
-    id: String,
-    source: String,
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Cell {
+    pub(crate) id: String,
+    pub(crate) source: String,
 }
 
-fn document(cells: &[Cell]) -> Document {
+pub(crate) fn document(cells: &[Cell]) -> Document {
     let cells = cells.iter().enumerate().map(|(index, cell)| CodeCell {
         id: cell.id.as_str().into(),
         index,
@@ -51,7 +52,12 @@ fn planner(case: &Case) -> Planner {
     planner
 }
 
-fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> &'static [Case] {
+    static CASES: OnceLock<Vec<Case>> = OnceLock::new();
+    CASES.get_or_init(read_cases)
+}
+
+fn read_cases() -> Vec<Case> {
     let folder = std::env::var_os("MCP_JUPYTER_TEST_CORPUS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scheduler/corpus"),
         PathBuf::from,
@@ -79,7 +85,7 @@ struct Differences {
 fn plans_are_what_executions_have_shown() {
     let cases = cases();
     let mut found = Differences::default();
-    for case in &cases {
+    for case in cases {
         compare(case, &mut found);
     }
     let [unsound, inexact, edges] = found.counts;

@@ -65,7 +65,10 @@ pub(super) struct CellRun<'a> {
     pub(super) store: &'a mut Store,
     pub(super) names: &'a mut Names,
     star: &'a mut Option<u32>,
+    unsettled: &'a FxHashSet<NameId>,
     position: u32,
+    /// It has looked at something that this cell or one below has written.
+    looked_below: bool,
     changes: FxHashMap<NameId, Change>,
     /// Names that are bound on every path to here, in the order in which they were.
     definite: Vec<NameId>,
@@ -85,11 +88,14 @@ pub(super) struct CellRun<'a> {
 
 impl<'a> CellRun<'a> {
     pub(super) fn new(flow: &'a mut Flow, names: &'a mut Names, position: u32) -> Self {
+        flow.store.begin();
         Self {
             store: &mut flow.store,
             names,
             star: &mut flow.star,
+            unsettled: &flow.unsettled,
             position,
+            looked_below: false,
             changes: FxHashMap::default(),
             definite: Vec::new(),
             reads: FxHashMap::default(),
@@ -108,7 +114,27 @@ impl<'a> CellRun<'a> {
     pub(super) fn run(mut self, body: &Body) -> CellFlow {
         let mut frame = Frame::new(body, Vec::new(), None);
         self.block(&mut frame, &body.code);
-        self.finish()
+        self.finish(true)
+    }
+
+    /// What the cell does, without doing it; none where that depends on what it or the cells below have done.
+    pub(super) fn look(mut self, body: &Body) -> Option<CellFlow> {
+        let star = *self.star;
+        let mut frame = Frame::new(body, Vec::new(), None);
+        self.block(&mut frame, &body.code);
+        self.looked_below |= *self.star != star;
+        *self.star = star;
+        let flow = self.finish(false);
+        (!flow.looked_below).then_some(flow)
+    }
+
+    /// Notes that it matters what the cells above have done to a name.
+    fn look_at(&mut self, name: NameId) {
+        let is_below = self
+            .store
+            .binding(name)
+            .is_some_and(|binding| binding.writer >= self.position);
+        self.looked_below |= is_below || self.unsettled.contains(&name);
     }
 
     /// Whether there is fuel for one more step.
@@ -155,6 +181,11 @@ impl<'a> CellRun<'a> {
         self.store.external(path, None)
     }
 
+    /// Classes of the notebook have something to say, and nobody keeps which of them stand below.
+    pub(super) fn look_at_classes(&mut self, matters: bool) {
+        self.looked_below |= matters;
+    }
+
     fn is_definite(&self, name: NameId) -> bool {
         self.definite.contains(&name)
     }
@@ -168,6 +199,7 @@ impl<'a> CellRun<'a> {
         if self.is_definite(name) {
             return objs;
         }
+        self.look_at(name);
         if let Some(binding) = self.store.binding(name) {
             let (writer, binder) = (Some(binding.writer), Some(binding.binder));
             extend(&mut objs, &binding.objs.clone());
@@ -208,6 +240,7 @@ impl<'a> CellRun<'a> {
             return smallvec![self.external_named(&path)];
         }
         let star = *self.star;
+        self.looked_below |= star.is_some_and(|star| star >= self.position);
         self.read(name, star, star, Carried::No);
         self.make_one(Kind::Unknown, None)
     }
@@ -292,6 +325,9 @@ impl<'a> CellRun<'a> {
             }
             self.store.names_reaching(*id, &mut names);
         }
+        for name in &names {
+            self.look_at(*name);
+        }
         self.mutated.extend(names);
     }
 
@@ -316,6 +352,7 @@ impl<'a> CellRun<'a> {
                 }
             }
         }
+        self.look_at(name);
         let is_written = self.is_definite(name) || self.store.binding(name).is_some();
         if reads && !self.is_definite(name) {
             let binding = self.store.binding(name);
@@ -378,7 +415,8 @@ impl<'a> CellRun<'a> {
         }
     }
 
-    fn finish(mut self) -> CellFlow {
+    /// What came of it. Unless it `commits`, the names stay bound as they are.
+    fn finish(mut self, commits: bool) -> CellFlow {
         if self.reads_all || self.flow.writes_all {
             let everything = self.names.intern(EVERYTHING);
             self.touch(everything, true, self.flow.writes_all);
@@ -386,16 +424,22 @@ impl<'a> CellRun<'a> {
         if self.reads_all {
             self.read_everything();
         }
-        if self.flow.writes_all {
+        if self.flow.writes_all && commits {
             *self.star = Some(self.position);
         }
+        self.flow.connects = self.store.has_connected();
         let kept = self.kept_objects(false);
         let kept_by_temporaries = self.kept_objects(true);
         let mut writes: Vec<Write> = Vec::with_capacity(self.changes.len() + self.mutated.len());
         let changes = std::mem::take(&mut self.changes);
         for (name, change) in changes {
-            if let Some(write) = self.write_of(name, &change) {
-                writes.push(write);
+            let Some(write) = self.write_of(name, &change) else {
+                continue;
+            };
+            writes.push(write);
+            let (shape, holds_old) = self.store.shape(&change.objs);
+            self.flow.shapes.push((name, shape, holds_old));
+            if commits {
                 self.commit(name, change, write.kind);
             }
         }
@@ -408,7 +452,9 @@ impl<'a> CellRun<'a> {
                     import: None,
                     is_temporary: false,
                 });
-                self.store.set_writer(name, self.position);
+                if commits {
+                    self.store.set_writer(name, self.position);
+                }
             }
         }
         writes.sort_unstable_by_key(|write| write.name);
@@ -421,6 +467,7 @@ impl<'a> CellRun<'a> {
                 (false, false) => Kept::No,
             };
         }
+        self.flow.looked_below = self.looked_below;
         CellFlow {
             reads,
             writes,
@@ -478,6 +525,7 @@ impl<'a> CellRun<'a> {
             _ => Carried::No,
         };
         if carried != Carried::No {
+            self.look_at(name);
             let binding = self.store.binding(name);
             let (writer, binder) = (binding.map(|b| b.writer), binding.map(|b| b.binder));
             self.read(name, writer, binder, carried);

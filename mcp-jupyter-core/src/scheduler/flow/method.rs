@@ -335,7 +335,9 @@ impl CellRun<'_> {
         if !matches!(self.store.kind(id), Kind::Unknown) {
             return;
         }
-        for method in self.store.methods_named(name) {
+        let methods = self.store.methods_named(name);
+        self.look_at_classes(!methods.is_empty());
+        for method in methods {
             self.call_bound(id, &[method], args);
         }
     }

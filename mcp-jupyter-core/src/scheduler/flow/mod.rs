@@ -13,7 +13,10 @@ mod store;
 
 use serde::{Deserialize, Serialize};
 
+use rustc_hash::FxHashSet;
+
 use super::analysis::{Analysis, NameId, Names};
+use super::graph::is_pseudo;
 
 use self::cell::CellRun;
 use self::store::{Binding, Store};
@@ -34,6 +37,50 @@ pub(crate) struct CellFlow {
     pub(crate) writes_all: bool,
     /// Why something about it cannot be known.
     pub(crate) unknown: Option<&'static str>,
+    /// For each write what others can tell of its value, and whether it holds what was there before.
+    shapes: Vec<(NameId, u64, bool)>,
+    /// It has connected what was there before.
+    connects: bool,
+    /// It was looked at again, and depends on what it or the cells below have done.
+    looked_below: bool,
+}
+
+impl CellFlow {
+    fn shape(&self, name: NameId) -> Option<(u64, bool)> {
+        let found = self.shapes.iter().find(|(found, _, _)| *found == name)?;
+        Some((found.1, found.2))
+    }
+
+    /// Whether nothing about the cell needs more than a look at itself.
+    fn is_plain(&self) -> bool {
+        let binds_in_loop = self.writes.iter().any(|write| write.kind == WriteKind::LoopBind);
+        let keeps = self
+            .reads
+            .iter()
+            .any(|read| read.kept == Kept::ByTemporary || read.carried == Carried::Loop);
+        !self.connects && !binds_in_loop && !keeps && !self.writes_all && self.unknown.is_none()
+    }
+
+    /// The names that another version of the cell writes differently, if at all: in another way, or another kind of value.
+    /// The flag says whether whoever changes something else may change the value as well.
+    fn differences(&self, other: &Self) -> Vec<(NameId, bool)> {
+        let mut names: Vec<NameId> = self
+            .writes
+            .iter()
+            .chain(&other.writes)
+            .map(|write| write.name)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        let write = |flow: &Self, name: NameId| flow.writes.iter().find(|write| write.name == name).copied();
+        let holds = |flow: &Self, name: NameId| flow.shape(name).is_some_and(|(_, holds)| holds);
+        let differs =
+            |name: &NameId| write(self, *name) != write(other, *name) || self.shape(*name) != other.shape(*name);
+        let differing = names.into_iter().filter(differs);
+        differing
+            .map(|name| (name, holds(self, name) || holds(other, name)))
+            .collect()
+    }
 }
 
 /// A name that a cell reads before it binds it.
@@ -105,6 +152,8 @@ pub(crate) struct Flow {
     /// The last cell that imported everything from a module.
     star: Option<u32>,
     cells: u32,
+    /// Names whose bindings are no longer what the cells bind.
+    unsettled: FxHashSet<NameId>,
 }
 
 impl Flow {
@@ -113,6 +162,32 @@ impl Flow {
         let position = self.cells;
         self.cells += 1;
         CellRun::new(self, names, position).run(&analysis.body)
+    }
+
+    /// What another version of a cell does, where that can be told without following the others anew: it reads nothing
+    /// that is written by it or below it, and what it writes differently is told to be harmless by `is_used_below`.
+    pub(crate) fn again(
+        &mut self,
+        position: u32,
+        analysis: &Analysis,
+        before: &CellFlow,
+        names: &mut Names,
+        is_used_below: impl Fn(NameId) -> bool,
+    ) -> Option<CellFlow> {
+        if !before.is_plain() {
+            return None;
+        }
+        let after = CellRun::new(self, names, position).look(&analysis.body)?;
+        if !after.is_plain() {
+            return None;
+        }
+        let differences = before.differences(&after);
+        let matters = |(name, holds): &(NameId, bool)| *holds || is_pseudo(names.get(*name)) || is_used_below(*name);
+        if differences.iter().any(matters) {
+            return None;
+        }
+        self.unsettled.extend(differences.into_iter().map(|(name, _)| name));
+        Some(after)
     }
 
     /// A cell wrote names though its code does not show it. What it changed or deleted, it has read.

@@ -1,8 +1,9 @@
 //! The objects that names of the namespace may be bound to, and who holds whom.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 use smallvec::SmallVec;
 
 use crate::scheduler::analysis::NameId;
@@ -18,6 +19,10 @@ pub(super) const IMMUTABLE: ObjId = 0;
 
 /// Parts of an object beyond this many are not followed down, only up.
 const MAX_PARTS: usize = 64;
+/// How deep tuples are looked into.
+const MAX_NESTING: u32 = 6;
+/// How deep the shape of an object is looked at.
+const MAX_SHAPE: u32 = 4;
 /// How many objects a search looks at.
 const MAX_REACH: usize = 512;
 
@@ -109,6 +114,10 @@ pub(super) struct Store {
     namespace: Vec<Option<Binding>>,
     ever_bound: Vec<NameId>,
     externals: FxHashMap<NameId, ObjId>,
+    /// Objects from this one on were made by the cell that is followed.
+    first_new: ObjId,
+    /// That cell has connected objects that were there before, or defined a class.
+    connected: bool,
     /// The methods of all classes, by name.
     methods: FxHashMap<NameId, Objs>,
 }
@@ -120,6 +129,8 @@ impl Default for Store {
             namespace: Vec::new(),
             ever_bound: Vec::new(),
             externals: FxHashMap::default(),
+            first_new: 0,
+            connected: false,
             methods: FxHashMap::default(),
         };
         store.add(Kind::Immutable, None);
@@ -138,6 +149,51 @@ impl Store {
             origin,
         });
         ObjId::try_from(self.objs.len() - 1).expect("memory ends before 2^32 objects")
+    }
+
+    /// The next cell begins.
+    pub(super) fn begin(&mut self) {
+        self.first_new = ObjId::try_from(self.objs.len()).expect("memory ends before 2^32 objects");
+        self.connected = false;
+    }
+
+    /// Whether the cell has connected what was there before, so that it matters to others how.
+    pub(super) fn has_connected(&self) -> bool {
+        self.connected
+    }
+
+    /// What others can tell of these objects: of those that the cell has made their kinds and parts, of others which ones
+    /// they are. The second value says whether there are others that may change.
+    pub(super) fn shape(&self, objs: &[ObjId]) -> (u64, bool) {
+        let mut hasher = FxHasher::default();
+        let mut holds_old = false;
+        for id in objs {
+            self.add_shape(*id, 0, &mut hasher, &mut holds_old);
+        }
+        (hasher.finish(), holds_old)
+    }
+
+    fn add_shape(&self, id: ObjId, depth: u32, hasher: &mut FxHasher, holds_old: &mut bool) {
+        let obj = self.obj(id);
+        std::mem::discriminant(&obj.kind).hash(hasher);
+        match &obj.kind {
+            Kind::Immutable => return,
+            Kind::Text(name) | Kind::External(name) | Kind::File(name) => return name.hash(hasher),
+            _ if id < self.first_new => {
+                *holds_old |= !self.is_immutable(id);
+                return id.hash(hasher);
+            }
+            Kind::Instance(class) if depth < MAX_SHAPE => class.hash(hasher),
+            Kind::Container | Kind::Tuple | Kind::Unknown | Kind::Random if depth < MAX_SHAPE => {}
+            _ => {
+                *holds_old = true;
+                return id.hash(hasher);
+            }
+        }
+        obj.origin.hash(hasher);
+        for part in obj.parts.iter().chain(&obj.element) {
+            self.add_shape(*part, depth + 1, hasher, holds_old);
+        }
     }
 
     pub(super) fn unknown(&mut self) -> Objs {
@@ -168,13 +224,17 @@ impl Store {
 
     /// Nothing can change it, nor anything in it.
     pub(super) fn is_immutable(&self, id: ObjId) -> bool {
+        self.is_immutable_within(id, MAX_NESTING)
+    }
+
+    /// Tuples may hold each other in circles.
+    fn is_immutable_within(&self, id: ObjId, depth: u32) -> bool {
         match self.kind(id) {
             Kind::Immutable | Kind::Text(_) | Kind::External(_) => true,
-            Kind::Tuple => self
-                .obj(id)
-                .parts
-                .iter()
-                .all(|part| *part != id && self.is_immutable(*part)),
+            Kind::Tuple if depth > 0 => {
+                let mut parts = self.obj(id).parts.iter();
+                parts.all(|part| self.is_immutable_within(*part, depth - 1))
+            }
             _ => false,
         }
     }
@@ -191,6 +251,8 @@ impl Store {
         if parts.len() < MAX_PARTS {
             parts.push(part);
         }
+        let is_old = |id: ObjId| id < self.first_new;
+        self.connected |= is_old(holder) && (is_old(part) || !self.obj(part).parts.is_empty());
         self.objs[part as usize].holders.push(holder);
     }
 
@@ -217,6 +279,7 @@ impl Store {
     }
 
     pub(super) fn add_method(&mut self, name: NameId, function: ObjId) {
+        self.connected = true;
         let methods = self.methods.entry(name).or_default();
         if methods.len() < MAX_PARTS {
             methods.push(function);

@@ -9,7 +9,7 @@ use crate::model::{CellId, CellRef};
 use crate::scheduler::SchedulerError;
 use crate::scheduler::analysis::{NameId, Names};
 use crate::scheduler::flow::{EVERYTHING, Read};
-use crate::scheduler::graph::{Graph, is_pseudo};
+use crate::scheduler::graph::{Graph, Node, is_pseudo};
 use crate::scheduler::live::{Execution, LiveState};
 use crate::scheduler::types::{Document, Mode, Plan, PlanRequest, StaleKind};
 use crate::scheduler::version::Version;
@@ -29,6 +29,8 @@ pub(in crate::scheduler) struct Closure<'a> {
     /// Cells that run though they are fresh.
     pub(super) also: &'a BTreeSet<CellId>,
     pub(super) scope: Scope,
+    /// The last execution of each cell.
+    executions: Vec<Option<&'a Execution<NameId>>>,
     /// Why a cell is to run.
     pub(super) planned: Vec<Option<Reason>>,
     /// Cells that would have to run, but are not asked for.
@@ -56,7 +58,9 @@ impl<'a> Closure<'a> {
         memo: &'a Mutex<Memo>,
     ) -> Result<Self, SchedulerError> {
         let count = graph.nodes.len();
+        let execution = |node: &Node| live.cells.get(&document.cells[node.place].id);
         Ok(Self {
+            executions: graph.nodes.iter().map(execution).collect(),
             memo,
             scope: Scope::new(graph, document, request)?,
             document,
@@ -93,8 +97,7 @@ impl<'a> Closure<'a> {
     }
 
     pub(super) fn execution(&self, position: u32) -> Option<&'a Execution<NameId>> {
-        let cell = &self.document.cells[self.graph.nodes[position as usize].place];
-        self.live.cells.get(&cell.id)
+        self.executions[position as usize]
     }
 
     pub(super) fn add(&mut self, position: u32, reason: Reason) -> bool {

@@ -98,9 +98,8 @@ impl Closure<'_> {
             return;
         }
         let node = &self.graph.nodes[position as usize];
-        let reads = &self.reads[self.graph.reads_of(position)];
         let reason = self
-            .why(node, reads, version)
+            .why(position, version)
             .or_else(|| self.keeps_what_is_made_anew(position));
         let Some(reason) = reason else { return };
         let has_run = self.execution(position).is_some_and(|execution| execution.succeeded);

@@ -37,9 +37,10 @@ impl Reason {
 
 impl Closure<'_> {
     /// Why the last execution of a cell is not what a full run would give; none where it is.
-    pub(super) fn why(&self, node: &Node, reads: &[Option<Version>], expected: Version) -> Option<Reason> {
+    pub(super) fn why(&self, position: u32, expected: Version) -> Option<Reason> {
+        let node = &self.graph.nodes[position as usize];
         let id = &self.document.cells[node.place].id;
-        let Some(execution) = self.live.cells.get(id) else {
+        let Some(execution) = self.execution(position) else {
             let kind = if self.live.former.contains(id) {
                 StaleKind::KernelRestarted
             } else {
@@ -56,6 +57,7 @@ impl Closure<'_> {
         if execution.version == expected {
             return None;
         }
+        let reads = &self.reads[self.graph.reads_of(position)];
         Some(self.what_differs(node, reads, execution))
     }
 
