@@ -8,6 +8,7 @@
 //!
 //! There is no kernel, lock or merge here: this is one document in memory and the replacement of its file.
 
+mod align;
 mod cell;
 mod document;
 mod file;
