@@ -2,7 +2,6 @@
 
 use mcp_jupyter_core::engine::Selection;
 use mcp_jupyter_core::kernel::KernelSpec;
-use mcp_jupyter_core::model::CellId;
 use mcp_jupyter_core::session::notebook::{Cell, CellType, Notebook};
 use mcp_jupyter_core::session::parameters::{
     InjectOptions, PapermillRecord, Placement, hide_sources, inject, record_papermill,
@@ -63,7 +62,12 @@ pub(super) fn prepare(
 
 /// The selection, with cells by their ids: indices change when parameters are injected.
 fn selection(notebook: &Notebook, wanted: &SelectionWanted) -> Result<Selection, CliError> {
-    let cell = |name: &Option<String>| name.as_deref().map(|name| cell_named(notebook, name)).transpose();
+    let cell = |name: &Option<String>| match name {
+        Some(name) => notebook
+            .find(name)
+            .map(|index| Some(notebook.cells()[index].id().clone())),
+        None => Ok(None),
+    };
     Ok(Selection {
         tags: wanted.tags.iter().cloned().collect(),
         skip_tags: wanted.skip_tags.iter().cloned().collect(),
@@ -71,40 +75,6 @@ fn selection(notebook: &Notebook, wanted: &SelectionWanted) -> Result<Selection,
         to: cell(&wanted.to)?,
         resume: wanted.resume,
     })
-}
-
-/// The cell that `name` means: its id, its index, or the start of its id.
-fn cell_named(notebook: &Notebook, name: &str) -> Result<CellId, CliError> {
-    if let Some(cell) = notebook.cell(&CellId::from(name)) {
-        return Ok(cell.id().clone());
-    }
-    let digits = name.strip_prefix('#').unwrap_or(name);
-    if let Ok(index) = digits.parse::<usize>() {
-        let cells = notebook.cells();
-        let cell = cells.get(index).map(|cell| cell.id().clone());
-        return cell.ok_or_else(|| {
-            CliError::usage(format!(
-                "the notebook has no cell #{index}: its {} cells are counted from 0",
-                cells.len()
-            ))
-        });
-    }
-    let mut matching = notebook
-        .cells()
-        .iter()
-        .filter(|cell| cell.id().as_str().starts_with(name));
-    match (matching.next(), matching.next()) {
-        (Some(cell), None) => Ok(cell.id().clone()),
-        (Some(one), Some(two)) => Err(CliError::usage(format!(
-            "several cells have an id that starts with `{name}`, such as `{}` and `{}`",
-            one.id(),
-            two.id()
-        ))),
-        (None, _) => Err(CliError::usage_with_hint(
-            format!("the notebook has no cell with the id `{name}`"),
-            "name a cell by its id, by the start of its id, or by its index from 0, such as `#3`",
-        )),
-    }
 }
 
 fn inject_parameters(

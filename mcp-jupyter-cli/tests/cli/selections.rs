@@ -41,14 +41,14 @@ fn cells_are_named_by_index_id_or_the_start_of_an_id() {
         assert_eq!(run.code, 2);
         run.stderr
     };
-    let several = "error: in.ipynb: several cells have an id that starts with `cell`, such as `cell-0` and `cell-1`\n";
+    let several = "error: in.ipynb: several cells have an id that starts with `cell`: `cell-0` (#0), `cell-1` (#1), `cell-2` (#2)\n";
     assert_eq!(refused(&["--from", "cell"]), several);
     assert_eq!(
         refused(&["--to", "9"]),
         "error: in.ipynb: the notebook has no cell #9: its 4 cells are counted from 0\n"
     );
     assert!(
-        refused(&["--to", "zzz"]).starts_with("error: in.ipynb: the notebook has no cell with the id `zzz`\nhint: ")
+        refused(&["--to", "zzz"]).starts_with("error: in.ipynb: the notebook has no cell `zzz`; name one by its id")
     );
     assert!(refused(&["--from", "2", "--to", "1"]).contains("range"));
 }

@@ -14,6 +14,7 @@ mod document;
 mod file;
 mod ids;
 mod lines;
+mod named;
 mod place;
 mod read;
 mod upgrade;
