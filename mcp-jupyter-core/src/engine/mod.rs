@@ -4,6 +4,7 @@
 //! a stream of [`RunEvent`]s; every user interface consumes that stream, and [`Summary`] is a fold over it.
 
 mod cell_outputs;
+mod document;
 mod event;
 mod event_log;
 mod limits;
@@ -13,6 +14,7 @@ mod request;
 mod run;
 mod saver;
 mod summary;
+mod target;
 mod widgets;
 
 use std::pin::Pin;
@@ -22,11 +24,13 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use tokio::task::JoinHandle;
 
+pub use document::planner;
 pub use event::{CellOutcome, EscalationStep, RunEvent, RunOutcome, StopCause};
 pub use limits::RunControl;
 pub use plan::Selection;
 pub use request::{InputSource, OnError, RunRequest, Save, SavePolicy};
 pub use summary::{CellSummary, Summary};
+pub use target::resolve_target;
 
 pub use crate::model::CellRef;
 pub use crate::scheduler::SkipReason;
