@@ -8,6 +8,11 @@ mod document;
 mod event;
 mod event_log;
 mod limits;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the runs that verify what the analysis says come next")
+)]
+mod observer;
 mod outcome;
 mod plan;
 mod request;

@@ -204,6 +204,15 @@ impl ExecuteRequest {
             ..Self::default()
         }
     }
+
+    /// No code, only an expression: silent, not in the history and not counted. It aborts nothing where it raises.
+    pub fn expression(expression: impl Into<String>) -> Self {
+        Self {
+            silent: true,
+            user_expressions: JsonMap::from_iter([("expression".to_owned(), expression.into().into())]),
+            ..Self::default()
+        }
+    }
 }
 
 /// One execution in progress: its `msg_id`, and everything that the kernel says about it.
@@ -234,6 +243,12 @@ impl KernelInfo {
     /// `language_info`, as notebook metadata holds it.
     pub fn language_info(&self) -> Option<&Json> {
         self.content.get("language_info")
+    }
+
+    /// Whether it is ipykernel, or another one around the same IPython shell, which calls itself so.
+    pub fn is_ipython(&self) -> bool {
+        let implementation = self.content.get("implementation").and_then(Json::as_str);
+        implementation.as_deref() == Some("ipython")
     }
 
     /// The version of the messaging protocol that the kernel speaks, such as `5.3`.

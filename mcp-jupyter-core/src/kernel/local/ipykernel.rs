@@ -1,7 +1,6 @@
 //! What ipykernel needs to be told so that it loses nothing, and ends when it is asked to.
 
 use crate::kernel::{ExecuteRequest, KernelInfo};
-use crate::model::{Json, JsonMap};
 
 /// Evaluated in a namespace of its own: the user's stays as it is.
 const LIFT_LIMIT: &str = "\
@@ -41,17 +40,13 @@ pub(super) fn swift_end(info: &KernelInfo) -> Option<ExecuteRequest> {
 }
 
 fn silent_expression(info: &KernelInfo, expression: &str) -> Option<ExecuteRequest> {
-    let implementation = info.content.get("implementation").and_then(Json::as_str)?;
-    (implementation == "ipython").then(|| ExecuteRequest {
-        silent: true,
-        user_expressions: JsonMap::from_iter([("expression".to_owned(), expression.into())]),
-        ..ExecuteRequest::default()
-    })
+    info.is_ipython().then(|| ExecuteRequest::expression(expression))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Json;
 
     #[test]
     fn only_ipykernel_is_told() {
