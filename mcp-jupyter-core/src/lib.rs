@@ -26,8 +26,8 @@
 //! # }
 //! ```
 //!
-//! The domains are [`kernel`] (finding, starting and talking to kernels) and [`session`] (the notebook document and its
-//! file); [`engine`] joins them, [`model`] holds the nouns that they share.
+//! The domains are [`kernel`] (finding, starting and talking to kernels), [`session`] (the notebook document and its
+//! file) and [`scheduler`] (which cells have to run, and why); [`engine`] joins them, [`model`] holds the nouns that they share.
 
 pub mod engine;
 mod error;

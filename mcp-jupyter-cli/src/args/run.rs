@@ -173,8 +173,9 @@ pub(crate) struct ControlArgs {
     #[arg(long, value_name = "CELL")]
     pub(crate) to: Option<String>,
 
-    /// Go on from the cell that failed or was never reached in the run that wrote the output (or input) file: the cells
-    /// above it are executed again first, for the kernel is new; when there is no such cell, nothing is executed
+    /// Only what the run that wrote the output (or input) file has left undone: the cells that failed or were never
+    /// reached, those that depend on them, and those that they need, for the kernel is new. The others keep their outputs;
+    /// when no cell is left, nothing is executed
     #[arg(long)]
     pub(crate) resume: bool,
 }

@@ -185,7 +185,7 @@ impl Reporter for Human {
         }
         match event {
             RunEvent::RunStarted { kernel, cells, .. } => self.run_started(kernel, *cells),
-            RunEvent::CellStarted { cell, position } => self.cell_started(cell, *position),
+            RunEvent::CellStarted { cell, position, .. } => self.cell_started(cell, *position),
             RunEvent::Output { output, .. } => {
                 let colour = self.screen.style().colour;
                 if let Some(lines) = self.log.as_mut().and_then(|log| log.push(output, colour)) {

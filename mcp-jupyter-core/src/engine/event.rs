@@ -2,13 +2,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ErrorKind;
 use crate::kernel::Death;
-use crate::model::{CellRef, Output, RunId};
-use crate::scheduler::SkipReason;
+use crate::model::{CellId, CellRef, Output, RunId};
+use crate::scheduler::{SkipReason, StaleReason};
 
 /// What happens in a run, as it happens.
 ///
 /// `RunStarted` comes first, `RunFinished` last and once; every `CellStarted` is closed by one `CellFinished` of the
-/// same cell; outputs come in the kernel's order, between the two, unless a thread goes on printing after its cell has
+/// same cell; a cell is skipped at most once, at the start or as soon as it is known; outputs come in the kernel's order, between the two, unless a thread goes on printing after its cell has
 /// ended. A reader that is too slow misses outputs, and that they were cleared or updated, never anything else, and is
 /// told so by `Lagged`: the notebook has them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,11 +21,16 @@ pub enum RunEvent {
         run_id: RunId,
         /// The kernelspec's name.
         kernel: String,
-        /// How many cells will be executed.
+        /// How many cells will be executed, as far as is known.
         cells: usize,
     },
     /// The kernel answers.
     KernelStarted {
+        /// How long that took, in seconds.
+        seconds: f64,
+    },
+    /// The kernel was dead, and a new one answers. Cells are executed again where what they made is needed.
+    KernelRestarted {
         /// How long that took, in seconds.
         seconds: f64,
     },
@@ -35,13 +40,17 @@ pub enum RunEvent {
         cell: CellRef,
         /// Why it is not executed.
         reason: SkipReason,
+        /// The cell that blocks it, where one does.
+        via: Option<CellId>,
     },
     /// A cell's code has been sent to the kernel.
     CellStarted {
         /// The cell.
         cell: CellRef,
-        /// How many cells of this run come before it.
+        /// How many executions of this run come before it.
         position: usize,
+        /// Why it is executed.
+        reason: StaleReason,
     },
     /// A cell has a new output; a stream output carries the new text only.
     Output {

@@ -59,6 +59,8 @@ pub(super) struct Limits {
     cell: Option<(Instant, Duration)>,
     run: Option<(Instant, Duration)>,
     requests: watch::Receiver<StopRequest>,
+    /// Whether the scheduler has ended the run.
+    cancelled: bool,
     patience: Duration,
     /// Why the execution is being ended, and when the next step is due.
     ending: Option<(Cause, Option<Instant>)>,
@@ -71,6 +73,7 @@ impl Limits {
             cell: None,
             run,
             requests,
+            cancelled: false,
             patience,
             ending: None,
         }
@@ -79,6 +82,11 @@ impl Limits {
     /// The limits of the next cell, which begins now.
     pub(super) fn begin_cell(&mut self, limit: Option<Duration>) {
         self.cell = limit.map(|limit| (Instant::now() + limit, limit));
+    }
+
+    /// The run is to end as if somebody had asked it to stop.
+    pub(super) fn cancel(&mut self) {
+        self.cancelled = true;
     }
 
     /// Why the run is to end; none while it is not.
@@ -102,6 +110,7 @@ impl Limits {
                 StopRequest::Stop(cause) => (Cause::Stopped(cause), false),
                 StopRequest::None => return std::future::pending().await,
             },
+            () = std::future::ready(()), if self.cancelled => (Cause::Stopped(StopCause::Interrupt), false),
             limit = passed(self.cell) => (Cause::CellTimeout(limit), false),
             limit = passed(self.run) => (Cause::RunTimeout(limit), false),
         };

@@ -1,23 +1,25 @@
 //! The facade: runs a notebook on a kernel and tells what happens as a stream of events.
 //!
 //! The engine is where the domains meet; it knows their traits, not their backends. [`Engine::run`] gives a [`Run`],
-//! a stream of [`RunEvent`]s; every user interface consumes that stream, and [`Summary`] is a fold over it.
+//! a stream of [`RunEvent`]s; every user interface consumes that stream, and [`Summary`] is a fold over it. What is
+//! executed next, the scheduler says.
 
+mod alone;
 mod cell_outputs;
 mod document;
 mod event;
 mod event_log;
+mod execution;
 mod limits;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the runs that verify what the analysis says come next")
-)]
+mod live_kernel;
+mod names;
 mod observer;
 mod outcome;
-mod plan;
 mod request;
 mod run;
 mod saver;
+mod selection;
+mod setup;
 mod summary;
 mod target;
 mod widgets;
@@ -32,21 +34,23 @@ use tokio::task::JoinHandle;
 pub use document::planner;
 pub use event::{CellOutcome, EscalationStep, RunEvent, RunOutcome, StopCause};
 pub use limits::RunControl;
-pub use plan::Selection;
-pub use request::{InputSource, OnError, RunRequest, Save, SavePolicy};
+pub use request::{InputSource, RunRequest, Save, SavePolicy};
+pub use selection::Selection;
 pub use summary::{CellSummary, Summary};
 pub use target::resolve_target;
 
 pub use crate::model::CellRef;
-pub use crate::scheduler::SkipReason;
+pub use crate::scheduler::{OnError, OnKernelDeath, SkipReason};
 
 use crate::error::Error;
 use crate::kernel::KernelProvisioner;
-use crate::model::RunId;
+use crate::model::SessionId;
+use crate::scheduler::{LocalScheduler, MemoryJournal, Scheduler};
 use crate::session::notebook::Notebook;
 
 use self::event_log::{EventLog, Events};
 use self::run::RunLoop;
+use self::setup::Setup;
 
 /// Runs notebooks on kernels of one provisioner.
 ///
@@ -75,45 +79,56 @@ use self::run::RunLoop;
 #[derive(Clone, Debug)]
 pub struct Engine {
     provisioner: Arc<dyn KernelProvisioner>,
+    /// None: each run has one of its own, in memory.
+    scheduler: Option<Arc<dyn Scheduler>>,
 }
 
 impl Engine {
-    /// An engine that starts its kernels with `provisioner`.
+    /// An engine that starts its kernels with `provisioner`, and schedules in this process, in memory.
     pub fn new(provisioner: Arc<dyn KernelProvisioner>) -> Self {
-        Self { provisioner }
+        Self {
+            provisioner,
+            scheduler: None,
+        }
     }
 
-    /// Starts a run. It goes on whether or not its events are read; dropping the [`Run`] aborts it.
+    /// Has this scheduler plan and journal all runs.
+    #[must_use]
+    pub fn with_scheduler(mut self, scheduler: Arc<dyn Scheduler>) -> Self {
+        self.scheduler = Some(scheduler);
+        self
+    }
+
+    fn scheduler(&self) -> Arc<dyn Scheduler> {
+        let own = || Arc::new(LocalScheduler::new(Arc::new(MemoryJournal::new()))) as Arc<dyn Scheduler>;
+        self.scheduler.clone().unwrap_or_else(own)
+    }
+
+    /// Starts a run on a new kernel. It goes on whether or not its events are read; dropping the [`Run`] aborts it.
     ///
     /// # Errors
-    /// Where the selection does not fit the notebook, or nothing can be saved where it is to be saved: then nothing
-    /// has been started.
+    /// Where the selection or the targets do not fit the notebook, or nothing can be saved where it is to be saved: then
+    /// nothing has been started.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn run(&self, request: RunRequest) -> Result<Run, Error> {
-        let plan = plan::plan(&request.notebook, &request.selection)?;
-        if let Some(save) = &request.save {
-            Notebook::check_writable(&save.path)?;
-        }
-        let log = EventLog::default();
-        let (control, requests) = RunControl::new();
-        let run_id = RunId::random();
-        let run = RunLoop::new(run_id.clone(), request, plan, log.clone(), requests);
-        let task = tokio::spawn(run.run(Arc::clone(&self.provisioner)));
-        Ok(Run {
-            id: run_id,
-            events: log.subscribe(),
-            control,
-            task: Some(task),
-        })
+        let part = selection::part(&request.notebook, &request.selection, request.targets.clone())?;
+        let (provisioner, kernel) = (Arc::clone(&self.provisioner), request.kernel.clone());
+        let (notebook, setup) = Setup::alone(request, part);
+        Run::start(
+            Arc::new(notebook),
+            setup,
+            self.scheduler(),
+            SessionId::random(),
+            |run| run.alone(provisioner, kernel),
+        )
     }
 }
 
-/// A run in progress: the stream of its events.
+/// A run in progress: the stream of its events, the first of which has its identity.
 #[derive(Debug)]
 pub struct Run {
-    id: RunId,
     events: Events,
     control: RunControl,
     task: Option<JoinHandle<FinishedRun>>,
@@ -129,9 +144,28 @@ pub struct FinishedRun {
 }
 
 impl Run {
-    /// The run's identity.
-    pub fn id(&self) -> &RunId {
-        &self.id
+    /// Has a task do all that there is to do.
+    fn start<F>(
+        notebook: Arc<Notebook>,
+        setup: Setup,
+        scheduler: Arc<dyn Scheduler>,
+        session: SessionId,
+        go: impl FnOnce(RunLoop) -> F,
+    ) -> Result<Self, Error>
+    where
+        F: Future<Output = FinishedRun> + Send + 'static,
+    {
+        if let Some(save) = &setup.save {
+            Notebook::check_writable(&save.path)?;
+        }
+        let log = EventLog::default();
+        let (control, requests) = RunControl::new();
+        let run = RunLoop::new(notebook, setup, scheduler, session, log.clone(), requests);
+        Ok(Self {
+            events: log.subscribe(),
+            control,
+            task: Some(tokio::spawn(go(run))),
+        })
     }
 
     /// A handle to stop the run.

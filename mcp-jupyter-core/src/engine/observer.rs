@@ -59,6 +59,15 @@ pub(super) fn delete(names: &[String]) -> ExecuteRequest {
     ExecuteRequest::expression(format!("{SHELL}._mcp_jupyter_observer.delete({})", literal(names)))
 }
 
+/// Deletes names where it is not, in any other Python.
+pub(super) fn delete_by_code(names: &[String]) -> ExecuteRequest {
+    ExecuteRequest {
+        code: format!("[globals().pop(name, None) for name in {}] and None", literal(names)),
+        silent: true,
+        ..ExecuteRequest::default()
+    }
+}
+
 fn literal(names: &[String]) -> String {
     serde_json::to_string(names).expect("strings have a JSON form")
 }

@@ -2,6 +2,7 @@
 
 use crate::error::ErrorKind;
 use crate::model::{Json, Output};
+use crate::scheduler::Outcome;
 
 use super::cell_outputs::error;
 use super::event::{CellOutcome, RunOutcome};
@@ -23,6 +24,22 @@ pub(super) fn outcome_of_reply(content: &Json) -> CellOutcome {
             _ => CellOutcome::Aborted,
         },
         _ => CellOutcome::Aborted,
+    }
+}
+
+/// What the scheduler has to know of an outcome.
+pub(super) fn outcome_for_scheduler(outcome: &CellOutcome) -> Outcome {
+    match outcome {
+        CellOutcome::Ok => Outcome::Ok,
+        CellOutcome::Error { ename, evalue, .. } => Outcome::Error {
+            ename: ename.clone(),
+            evalue: evalue.clone(),
+        },
+        CellOutcome::Aborted => Outcome::Aborted,
+        CellOutcome::Interrupted => Outcome::Interrupted,
+        CellOutcome::TimedOut { .. } => Outcome::TimedOut,
+        CellOutcome::KernelDied { .. } => Outcome::KernelDied,
+        CellOutcome::Incomplete => Outcome::Lost,
     }
 }
 

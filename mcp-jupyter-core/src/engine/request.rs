@@ -6,11 +6,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::kernel::LaunchRequest;
+use crate::scheduler::{OnError, OnKernelDeath, Target};
 use crate::session::notebook::Notebook;
 
-use super::plan::Selection;
+use super::selection::Selection;
 
 const IN_MEMORY_HISTORY: &str = "--HistoryManager.hist_file=:memory:";
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A notebook to run, and how.
 #[derive(Clone, Debug)]
@@ -21,12 +24,18 @@ pub struct RunRequest {
     pub kernel: LaunchRequest,
     /// Which of its cells to execute.
     pub selection: Selection,
+    /// The part of them that is wanted, with what it needs; all where there are none.
+    pub targets: Vec<Target>,
     /// How long one cell may take.
     pub cell_timeout: Option<Duration>,
     /// How long the whole run may take, the kernel's start included.
     pub run_timeout: Option<Duration>,
-    /// What a cell that raises means for those after it.
+    /// What a cell that raises means for the others, unless it has the tag `raises-exception`.
     pub on_error: OnError,
+    /// What the death of the kernel means.
+    pub on_kernel_death: OnKernelDeath,
+    /// Whether to look, in a Python kernel, for what a cell does to names and the analysis does not see.
+    pub verify: bool,
     /// Where and when to save; nowhere if none.
     pub save: Option<Save>,
     /// Whether to record when each cell began and ended, in `metadata.execution`.
@@ -42,33 +51,30 @@ impl RunRequest {
     ///
     /// An ipykernel keeps its history in memory, as nbclient has it: in the user's history file, kernels that run at the
     /// same time would wait for each other.
-    pub fn new(notebook: Notebook, mut kernel: LaunchRequest) -> Self {
-        if kernel.spec.is_ipykernel() {
-            kernel.extra_arguments.push(IN_MEMORY_HISTORY.to_owned());
-        }
+    pub fn new(notebook: Notebook, kernel: LaunchRequest) -> Self {
         Self {
             notebook,
-            kernel,
+            kernel: with_history_in_memory(kernel),
             selection: Selection::default(),
+            targets: Vec::new(),
             cell_timeout: None,
             run_timeout: None,
             on_error: OnError::Stop,
+            on_kernel_death: OnKernelDeath::Stop,
+            verify: false,
             save: None,
             record_timing: true,
             input: None,
-            patience: Duration::from_secs(10),
+            patience: PATIENCE,
         }
     }
 }
 
-/// What a cell that raises means for the cells after it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnError {
-    /// The run ends, unless the cell has the tag `raises-exception`.
-    #[default]
-    Stop,
-    /// The run goes on.
-    Continue,
+fn with_history_in_memory(mut kernel: LaunchRequest) -> LaunchRequest {
+    if kernel.spec.is_ipykernel() {
+        kernel.extra_arguments.push(IN_MEMORY_HISTORY.to_owned());
+    }
+    kernel
 }
 
 /// Where and when the notebook is saved.

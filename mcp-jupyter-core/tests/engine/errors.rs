@@ -1,6 +1,6 @@
 //! Cells that raise.
 
-use mcp_jupyter_core::engine::{CellOutcome, OnError, RunOutcome};
+use mcp_jupyter_core::engine::{CellOutcome, OnError, RunEvent, RunOutcome, SkipReason};
 use mcp_jupyter_core::kernel::memory::MemoryProvisioner;
 
 use crate::scene::{id, outcomes, request, run, run_cells, shown};
@@ -63,4 +63,29 @@ async fn a_tagged_cell_may_raise() {
 async fn system_exit_is_an_error_like_any_other() {
     let (_, finished) = run_cells(&["raise SystemExit 0", "print never"]).await;
     assert!(matches!(finished.summary.outcome, Some(RunOutcome::CellFailed { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_may_go_on_with_what_does_not_depend_on_the_failed_cell() {
+    let provisioner = MemoryProvisioner::new();
+    let mut request = request(&provisioner, &["a = 1\nmissing", "a", "b = 2", "b", "missing"]);
+    // The scripted kernel understands these as Python does.
+    request.kernel.spec.language = "Python".to_owned();
+    request.on_error = OnError::ContinueIndependent;
+    let (events, finished) = run(&provisioner, request).await;
+    assert!(matches!(&finished.summary.outcome, Some(RunOutcome::CellFailed { cell }) if cell.id == id(0)));
+    let accepted = finished
+        .summary
+        .cells
+        .iter()
+        .map(|cell| (cell.cell.index, cell.accepted));
+    let expected = [(0, false), (2, true), (3, true), (4, false)];
+    assert_eq!(accepted.collect::<Vec<_>>(), expected);
+    assert_eq!(shown(&finished, 3), ["result: 2"]);
+    let blocked = events.iter().find_map(|event| match event {
+        RunEvent::CellSkipped { cell, reason, via } => Some((cell.index, *reason, via.clone())),
+        _ => None,
+    });
+    assert_eq!(blocked, Some((1, SkipReason::Blocked, Some(id(0)))));
+    assert_eq!(finished.summary.skipped, 1);
 }

@@ -44,6 +44,14 @@ fn cells() -> impl Strategy<Value = Vec<RandomCell>> {
     prop::collection::vec((source, tag).prop_map(|(source, tag)| RandomCell { source, tag }), 0..6)
 }
 
+fn on_error() -> impl Strategy<Value = OnError> {
+    prop_oneof![
+        Just(OnError::Stop),
+        Just(OnError::Continue),
+        Just(OnError::ContinueIndependent)
+    ]
+}
+
 fn run_random(cells: &[RandomCell], on_error: OnError) -> (Vec<RunEvent>, FinishedRun) {
     let provisioner = MemoryProvisioner::new();
     let sources: Vec<&str> = cells.iter().map(|cell| cell.source.as_str()).collect();
@@ -175,8 +183,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_promises_hold_for_any_notebook(cells in cells(), goes_on: bool) {
-        let (events, finished) = run_random(&cells, if goes_on { OnError::Continue } else { OnError::Stop });
+    fn the_promises_hold_for_any_notebook(cells in cells(), on_error in on_error()) {
+        let (events, finished) = run_random(&cells, on_error);
         check_order(&events);
         check_outputs(&events, &finished);
         check_summary(&events, &finished);

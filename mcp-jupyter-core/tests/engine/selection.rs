@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use mcp_jupyter_core::ErrorKind;
-use mcp_jupyter_core::engine::{Engine, RunEvent, Selection, SkipReason};
+use mcp_jupyter_core::engine::{Engine, OnError, RunEvent, Selection, SkipReason};
 use mcp_jupyter_core::kernel::memory::MemoryProvisioner;
+use mcp_jupyter_core::scheduler::Target;
 
 use crate::scene::{id, request, run, run_cells, shown};
 
 fn skipped(events: &[RunEvent]) -> Vec<(usize, SkipReason)> {
     let skip = |event: &RunEvent| match event {
-        RunEvent::CellSkipped { cell, reason } => Some((cell.index, *reason)),
+        RunEvent::CellSkipped { cell, reason, .. } => Some((cell.index, *reason)),
         _ => None,
     };
     events.iter().filter_map(skip).collect()
@@ -111,4 +112,85 @@ async fn given_parameters_apply_to_whatever_is_selected() {
     let (events, finished) = run(&provisioner, request).await;
     assert_eq!(skipped(&events), [(1, SkipReason::NotTargeted)]);
     assert_eq!(finished.summary.cells.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_is_run_with_what_it_needs() {
+    let provisioner = MemoryProvisioner::new();
+    let mut request = request(&provisioner, &["a = 1", "b = 2", "a", "b"]);
+    request.kernel.spec.language = "python".to_owned();
+    request.targets = vec![Target::Cell(id(2))];
+    let (events, finished) = run(&provisioner, request).await;
+    assert_eq!(
+        skipped(&events),
+        [(1, SkipReason::NotTargeted), (3, SkipReason::NotTargeted)]
+    );
+    assert_eq!(shown(&finished, 2), ["result: 1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_does_not_exist_starts_nothing() {
+    let provisioner = MemoryProvisioner::new();
+    for target in [
+        Target::Cell(id(7)),
+        Target::Range(id(0), id(7)),
+        Target::Tag("none".to_owned()),
+    ] {
+        let mut request = request(&provisioner, &["print 0"]);
+        request.targets = vec![target];
+        let error = Engine::new(Arc::new(provisioner.clone())).run(request).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
+    }
+    let mut request = request(&provisioner, &["print 0"]);
+    request.targets = vec![Target::Cell(id(0))];
+    request.selection.resume = true;
+    let error = Engine::new(Arc::new(provisioner.clone())).run(request).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
+    assert_eq!(provisioner.running(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resumed_run_leaves_alone_what_is_completed_and_not_needed() {
+    let provisioner = MemoryProvisioner::new();
+    let sources = ["a = 1", "b = 2", "b", "a\nmissing", "c = 3", "c"];
+    let mut failed = request(&provisioner, &sources);
+    failed.kernel.spec.language = "python".to_owned();
+    failed.on_error = OnError::ContinueIndependent;
+    let (_, failed) = run(&provisioner, failed).await;
+    assert!(!failed.summary.is_ok());
+    let mut resumed = request(&provisioner, &[]);
+    resumed.kernel.spec.language = "python".to_owned();
+    resumed.notebook = (*failed.notebook).clone();
+    resumed.notebook.cells_mut()[3].set_source("a");
+    resumed.selection.resume = true;
+    let (events, finished) = run(&provisioner, resumed).await;
+    assert!(finished.summary.is_ok());
+    let executed = finished.summary.cells.iter().map(|cell| cell.cell.index);
+    assert_eq!(executed.collect::<Vec<_>>(), [0, 3]);
+    assert_eq!(skipped(&events), [1, 2, 4, 5].map(|index| (index, SkipReason::Fresh)));
+    assert_eq!(shown(&finished, 3), ["result: 1"]);
+    assert_eq!(shown(&finished, 5), ["result: 3"], "it keeps its output");
+    assert!(
+        finished.summary.warnings[0].contains("1 of 5"),
+        "{:?}",
+        finished.summary.warnings
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_completed_cell_below_a_failed_one_is_executed_again_where_it_depends_on_it() {
+    let provisioner = MemoryProvisioner::new();
+    let mut failed = request(&provisioner, &["a = 1\nmissing", "a", "b = 1"]);
+    failed.kernel.spec.language = "python".to_owned();
+    failed.on_error = OnError::Continue;
+    let (_, failed) = run(&provisioner, failed).await;
+    let mut resumed = request(&provisioner, &[]);
+    resumed.kernel.spec.language = "python".to_owned();
+    resumed.notebook = (*failed.notebook).clone();
+    resumed.notebook.cells_mut()[0].set_source("a = 2");
+    resumed.selection.resume = true;
+    let (_, finished) = run(&provisioner, resumed).await;
+    let executed = finished.summary.cells.iter().map(|cell| cell.cell.index);
+    assert_eq!(executed.collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(shown(&finished, 1), ["result: 2"]);
 }

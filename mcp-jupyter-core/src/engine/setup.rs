@@ -1,0 +1,61 @@
+//! What a run is about, whether it has a kernel of its own or a session's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::scheduler::{Mode, PlanRequest, Priority, StartRequest};
+use crate::session::notebook::Notebook;
+
+use super::request::{InputSource, RunRequest, Save};
+use super::selection::{Part, Resumed};
+
+/// A run before it starts.
+#[derive(Debug)]
+pub(super) struct Setup {
+    /// What is asked of the scheduler.
+    pub(super) start: StartRequest,
+    /// What an earlier run has left, where this one goes on from there.
+    pub(super) resumed: Option<Resumed>,
+    /// Whether the plan depends on the analysis of the cells, so that its doubts matter to the user.
+    pub(super) tells_doubts: bool,
+    /// The kernelspec's name.
+    pub(super) kernel: String,
+    pub(super) cell_timeout: Option<Duration>,
+    pub(super) run_timeout: Option<Duration>,
+    pub(super) patience: Duration,
+    pub(super) record_timing: bool,
+    pub(super) input: Option<Arc<dyn InputSource>>,
+    pub(super) save: Option<Save>,
+}
+
+impl Setup {
+    /// A run on a kernel of its own.
+    pub(super) fn alone(request: RunRequest, part: Part) -> (Notebook, Self) {
+        let tells_doubts = !part.targets.is_empty();
+        let setup = Self {
+            start: StartRequest {
+                plan: PlanRequest {
+                    mode: Mode::Smart,
+                    targets: part.targets,
+                    excluded: part.excluded,
+                    allow_expensive: true,
+                },
+                on_error: request.on_error,
+                on_kernel_death: request.on_kernel_death,
+                priority: Priority::Batch,
+                deadline: None,
+                verify: request.verify,
+            },
+            resumed: part.resumed,
+            tells_doubts,
+            kernel: request.kernel.spec.name,
+            cell_timeout: request.cell_timeout,
+            run_timeout: request.run_timeout,
+            patience: request.patience,
+            record_timing: request.record_timing,
+            input: request.input,
+            save: request.save,
+        };
+        (request.notebook, setup)
+    }
+}
