@@ -15,7 +15,7 @@ use super::outcome::{failed, sentence};
 use super::run::RunLoop;
 
 /// How long a kernel that is asked to end may take before it is told to; jupyter_client waits as long.
-const SHUTDOWN_PATIENCE: Duration = Duration::from_millis(2500);
+pub(super) const SHUTDOWN_PATIENCE: Duration = Duration::from_millis(2500);
 
 impl RunLoop {
     /// Runs to the end, whatever happens.

@@ -17,6 +17,8 @@ pub(super) struct CellOutputs {
     displays: HashMap<String, Vec<(CellId, usize)>>,
     /// Cells whose outputs are cleared when their next one arrives (`clear_output(wait=True)`).
     clear_next: Vec<CellId>,
+    /// The displays as the last run has left them.
+    left: HashMap<(CellId, usize), Json>,
 }
 
 /// What a message means for the outputs of its cell.
@@ -80,6 +82,10 @@ impl OutputChange {
     }
 }
 
+fn output<'a>(notebook: &'a Notebook, (cell, place): &(CellId, usize)) -> Option<&'a Json> {
+    notebook.cell(cell)?.outputs().get(*place)
+}
+
 fn text(json: Json) -> Option<Text> {
     match json {
         Json::String(text) => Some(text),
@@ -130,6 +136,27 @@ impl CellOutputs {
             cell.metadata_mut().shift_remove("execution");
         }
         self.forget(&cell.id().clone());
+    }
+
+    /// A run has ended: another one may come, on the notebook as it is then.
+    pub(super) fn leave(&mut self, notebook: &Notebook) {
+        let shown = self.displays.values().flatten();
+        self.left = shown
+            .filter_map(|shown| Some((shown.clone(), output(notebook, shown)?.clone())))
+            .collect();
+    }
+
+    /// Another run begins. Displays that are not any more what the last one has left are nobody's.
+    pub(super) fn recall(&mut self, notebook: &Notebook) {
+        let left = std::mem::take(&mut self.left);
+        self.clear_next.clear();
+        for shown in self.displays.values_mut() {
+            shown.retain(|shown| {
+                left.get(shown)
+                    .is_some_and(|left| output(notebook, shown) == Some(left))
+            });
+        }
+        self.displays.retain(|_, shown| !shown.is_empty());
     }
 
     fn forget(&mut self, cell: &CellId) {

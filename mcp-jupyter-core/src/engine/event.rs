@@ -110,7 +110,7 @@ pub enum RunEvent {
         /// How many `Output`, `OutputCleared` and `OutputUpdated` events were left out.
         missed: usize,
     },
-    /// The run has ended, the notebook is saved and the kernel gone.
+    /// The run has ended and the notebook is saved; the kernel is gone, unless it is a session's.
     RunFinished {
         /// How it ended.
         outcome: RunOutcome,

@@ -39,6 +39,11 @@ impl RunControl {
         });
     }
 
+    /// Whether the run has ended, so that there is nothing to stop any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.0.is_closed()
+    }
+
     /// Kills the kernel and ends the run at once; what has been received is saved.
     pub fn abort(&self, cause: StopCause) {
         self.0.send_replace(StopRequest::Abort(cause));

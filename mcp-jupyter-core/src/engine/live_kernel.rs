@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use futures_core::stream::BoxStream;
 
-use crate::kernel::{Kernel, KernelError, Message};
-use crate::model::CellId;
+use crate::kernel::{Kernel, KernelError, KernelState, Message};
+use crate::model::{CellId, Json};
 use crate::scheduler::KernelEpoch;
 
 use super::cell_outputs::CellOutputs;
@@ -69,6 +69,17 @@ impl LiveKernel {
         self.executed = 0;
         self.helper = Helper::Absent;
         Ok(())
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        matches!(*self.kernel.state().borrow(), KernelState::Dead(_))
+    }
+
+    /// The kernel's language as it says itself, in lower case.
+    pub(super) fn language(&self) -> Option<String> {
+        let info = self.kernel.info();
+        let name = info.language_info()?.get("name").and_then(Json::as_str)?;
+        Some(name.to_lowercase())
     }
 
     /// From now on the messages of this request belong to `cell`, and those of no other one.

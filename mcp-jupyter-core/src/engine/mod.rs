@@ -2,7 +2,7 @@
 //!
 //! The engine is where the domains meet; it knows their traits, not their backends. [`Engine::run`] gives a [`Run`],
 //! a stream of [`RunEvent`]s; every user interface consumes that stream, and [`Summary`] is a fold over it. What is
-//! executed next, the scheduler says.
+//! executed next, the scheduler says. [`Engine::open`] gives a [`Session`], whose kernel lives on between runs.
 
 mod alone;
 mod cell_outputs;
@@ -19,6 +19,7 @@ mod request;
 mod run;
 mod saver;
 mod selection;
+mod session;
 mod setup;
 mod summary;
 mod target;
@@ -34,8 +35,9 @@ use tokio::task::JoinHandle;
 pub use document::planner;
 pub use event::{CellOutcome, EscalationStep, RunEvent, RunOutcome, StopCause};
 pub use limits::RunControl;
-pub use request::{InputSource, RunRequest, Save, SavePolicy};
+pub use request::{InputSource, RunRequest, Save, SavePolicy, SessionRequest, SessionRun};
 pub use selection::Selection;
+pub use session::Session;
 pub use summary::{CellSummary, Summary};
 pub use target::resolve_target;
 
@@ -79,7 +81,7 @@ use self::setup::Setup;
 #[derive(Clone, Debug)]
 pub struct Engine {
     provisioner: Arc<dyn KernelProvisioner>,
-    /// None: each run has one of its own, in memory.
+    /// None: each run and each session has one of its own, in memory.
     scheduler: Option<Arc<dyn Scheduler>>,
 }
 
@@ -123,6 +125,16 @@ impl Engine {
             SessionId::random(),
             |run| run.alone(provisioner, kernel),
         )
+    }
+
+    /// Starts a kernel for a notebook and keeps it, so that later runs execute only what has to be.
+    ///
+    /// Dropping the future ends the process that it has started.
+    ///
+    /// # Errors
+    /// Where the kernel does not start, or the scheduler cannot be asked.
+    pub async fn open(&self, request: SessionRequest) -> Result<Session, Error> {
+        Session::open(&*self.provisioner, self.scheduler(), request).await
     }
 }
 

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::kernel::LaunchRequest;
-use crate::scheduler::{OnError, OnKernelDeath, Target};
+use crate::model::{CellId, SessionId};
+use crate::scheduler::{Mode, OnError, OnKernelDeath, Target};
 use crate::session::notebook::Notebook;
 
 use super::selection::Selection;
@@ -70,11 +72,83 @@ impl RunRequest {
     }
 }
 
+/// A kernel to keep for runs of one notebook.
+#[derive(Clone, Debug)]
+pub struct SessionRequest {
+    /// The kernel to start.
+    pub kernel: LaunchRequest,
+    /// The session's identity, under which the scheduler keeps its runs also after the session is closed. With none, it
+    /// has a new one and nothing is kept.
+    pub id: Option<SessionId>,
+}
+
+impl SessionRequest {
+    /// A session of its own on this kernel. An ipykernel keeps its history in memory.
+    pub fn new(kernel: LaunchRequest) -> Self {
+        Self {
+            kernel: with_history_in_memory(kernel),
+            id: None,
+        }
+    }
+}
+
 fn with_history_in_memory(mut kernel: LaunchRequest) -> LaunchRequest {
     if kernel.spec.is_ipykernel() {
         kernel.extra_arguments.push(IN_MEMORY_HISTORY.to_owned());
     }
     kernel
+}
+
+/// How to run a notebook on a session's kernel.
+#[derive(Clone, Debug)]
+pub struct SessionRun {
+    /// Which of the cells to execute.
+    pub mode: Mode,
+    /// The part that is wanted, with what it needs; all where there are none.
+    pub targets: Vec<Target>,
+    /// Cells that must not be executed, whatever depends on them.
+    pub excluded: BTreeSet<CellId>,
+    /// Whether cells marked `@expensive` may be executed again only to restore a value for others.
+    pub allow_expensive: bool,
+    /// How long one cell may take.
+    pub cell_timeout: Option<Duration>,
+    /// How long the whole run may take, the time that it waits for earlier ones included.
+    pub run_timeout: Option<Duration>,
+    /// What a cell that raises means for the others, unless it has the tag `raises-exception`.
+    pub on_error: OnError,
+    /// What the death of the kernel means. A kernel that is dead when a run begins is always restarted.
+    pub on_kernel_death: OnKernelDeath,
+    /// Whether to look, in a Python kernel, for what a cell does to names and the analysis does not see.
+    pub verify: bool,
+    /// Where and when to save; nowhere if none.
+    pub save: Option<Save>,
+    /// Whether to record when each cell began and ended, in `metadata.execution`.
+    pub record_timing: bool,
+    /// Who answers `input()`; if nobody, a cell that asks fails.
+    pub input: Option<Arc<dyn InputSource>>,
+    /// How long the kernel may ignore an interrupt before it is killed.
+    pub patience: Duration,
+}
+
+impl Default for SessionRun {
+    /// Executes what is stale, and verifies; stops at the first error, and saves nothing.
+    fn default() -> Self {
+        Self {
+            mode: Mode::Smart,
+            targets: Vec::new(),
+            excluded: BTreeSet::new(),
+            allow_expensive: false,
+            cell_timeout: None,
+            run_timeout: None,
+            on_error: OnError::Stop,
+            on_kernel_death: OnKernelDeath::Stop,
+            verify: true,
+            save: None,
+            record_timing: true,
+            input: None,
+            patience: PATIENCE,
+        }
+    }
 }
 
 /// Where and when the notebook is saved.

@@ -204,7 +204,9 @@ impl RunLoop {
         }
         self.tell_doubts(live, plan);
         self.pending = plan.cells.iter().map(|planned| planned.cell.id.clone()).collect();
-        self.clear_pending(live);
+        if self.setup.clears_first {
+            self.clear_pending(live);
+        }
         let outcome = loop {
             if let Some(outcome) = self.step(live).await {
                 break outcome;

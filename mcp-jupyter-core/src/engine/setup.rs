@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::scheduler::{Mode, PlanRequest, Priority, StartRequest};
 use crate::session::notebook::Notebook;
 
-use super::request::{InputSource, RunRequest, Save};
+use super::request::{InputSource, RunRequest, Save, SessionRun};
 use super::selection::{Part, Resumed};
 
 /// A run before it starts.
@@ -18,6 +18,9 @@ pub(super) struct Setup {
     pub(super) resumed: Option<Resumed>,
     /// Whether the plan depends on the analysis of the cells, so that its doubts matter to the user.
     pub(super) tells_doubts: bool,
+    /// Whether what earlier runs have left in the cells of the plan goes at the start, so that it is gone whatever ends
+    /// the run. In a session a cell may turn out to be fresh, and the scheduler knows what was executed.
+    pub(super) clears_first: bool,
     /// The kernelspec's name.
     pub(super) kernel: String,
     pub(super) cell_timeout: Option<Duration>,
@@ -48,6 +51,7 @@ impl Setup {
             },
             resumed: part.resumed,
             tells_doubts,
+            clears_first: true,
             kernel: request.kernel.spec.name,
             cell_timeout: request.cell_timeout,
             run_timeout: request.run_timeout,
@@ -57,5 +61,34 @@ impl Setup {
             save: request.save,
         };
         (request.notebook, setup)
+    }
+
+    /// A run in a session.
+    pub(super) fn in_session(run: SessionRun, kernel: String) -> Self {
+        Self {
+            start: StartRequest {
+                plan: PlanRequest {
+                    mode: run.mode,
+                    targets: run.targets,
+                    excluded: run.excluded,
+                    allow_expensive: run.allow_expensive,
+                },
+                on_error: run.on_error,
+                on_kernel_death: run.on_kernel_death,
+                priority: Priority::Interactive,
+                deadline: None,
+                verify: run.verify,
+            },
+            resumed: None,
+            tells_doubts: true,
+            clears_first: false,
+            kernel,
+            cell_timeout: run.cell_timeout,
+            run_timeout: run.run_timeout,
+            patience: run.patience,
+            record_timing: run.record_timing,
+            input: run.input,
+            save: run.save,
+        }
     }
 }

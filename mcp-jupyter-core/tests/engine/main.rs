@@ -8,4 +8,6 @@ mod input;
 mod outputs;
 mod saving;
 mod scene;
+mod scheduling;
 mod selection;
+mod sessions;
