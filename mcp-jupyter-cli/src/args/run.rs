@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use mcp_jupyter_core::engine::SavePolicy;
+use mcp_jupyter_core::engine::{OnError, SavePolicy};
 
 use super::mcp_jupyter::EXIT_CODES;
 use super::values::{duration, save_policy, variable};
@@ -153,9 +153,18 @@ pub(crate) struct ControlArgs {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) notebook_timeout: Option<Duration>,
 
-    /// Go on after a cell that raises, and exit with 0
-    #[arg(long)]
+    /// What happens after a cell that raises
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = OnErrorArg::Stop)]
+    pub(crate) on_error: OnErrorArg,
+
+    /// Go on after a cell that raises, and exit with 0: the same as `--on-error continue`
+    #[arg(long, conflicts_with = "on_error")]
     pub(crate) allow_errors: bool,
+
+    /// Only this part of the notebook, and what it needs: `CELL`, `CELL+` for a cell and all that depends on it, `A..B`,
+    /// `A..` or `..B` for a range, `tag:NAME`. Several add up
+    #[arg(long = "target", value_name = "TARGET", conflicts_with = "resume")]
+    pub(crate) targets: Vec<String>,
 
     /// Only cells with one of these tags
     #[arg(long, value_name = "TAG", value_delimiter = ',')]
@@ -178,6 +187,26 @@ pub(crate) struct ControlArgs {
     /// when no cell is left, nothing is executed
     #[arg(long)]
     pub(crate) resume: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnErrorArg {
+    /// The run ends
+    Stop,
+    /// It goes on with all cells, and exits with 0
+    Continue,
+    /// It goes on with the cells that do not depend on the failed one, and exits with 1
+    Independent,
+}
+
+impl OnErrorArg {
+    pub(crate) fn policy(self) -> OnError {
+        match self {
+            Self::Stop => OnError::Stop,
+            Self::Continue => OnError::Continue,
+            Self::Independent => OnError::ContinueIndependent,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -113,13 +113,14 @@ fn options(args: RunArgs, parameters: JsonMap, jobs: &[Job], report: &Report) ->
         on_error: if control.allow_errors {
             OnError::Continue
         } else {
-            OnError::Stop
+            control.on_error.policy()
         },
         selection: SelectionWanted {
             tags: control.tags,
             skip_tags: control.skip_tags,
             from: control.from,
             to: control.to,
+            targets: control.targets,
             resume: control.resume,
         },
         save: args.destination.save,

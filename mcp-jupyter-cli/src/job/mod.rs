@@ -67,6 +67,7 @@ pub(crate) struct SelectionWanted {
     pub(crate) skip_tags: Vec<String>,
     pub(crate) from: Option<String>,
     pub(crate) to: Option<String>,
+    pub(crate) targets: Vec<String>,
     pub(crate) resume: bool,
 }
 
@@ -210,6 +211,7 @@ impl Job {
         };
         RunRequest {
             selection: prepared.selection,
+            targets: prepared.targets,
             cell_timeout: options.cell_timeout,
             run_timeout: options.run_timeout,
             on_error: options.on_error,

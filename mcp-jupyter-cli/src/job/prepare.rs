@@ -1,7 +1,9 @@
 //! What is done to a notebook before it runs.
 
-use mcp_jupyter_core::engine::Selection;
+use mcp_jupyter_core::Error;
+use mcp_jupyter_core::engine::{Selection, resolve_target};
 use mcp_jupyter_core::kernel::KernelSpec;
+use mcp_jupyter_core::scheduler::Target;
 use mcp_jupyter_core::session::notebook::{Cell, CellType, Notebook};
 use mcp_jupyter_core::session::parameters::{
     InjectOptions, PapermillRecord, Placement, hide_sources, inject, record_papermill,
@@ -16,6 +18,7 @@ use super::{Job, Options, SelectionWanted};
 pub(super) struct Prepared {
     pub(super) notebook: Notebook,
     pub(super) selection: Selection,
+    pub(super) targets: Vec<Target>,
     /// What the user should know.
     pub(super) warnings: Vec<String>,
 }
@@ -29,6 +32,9 @@ pub(super) fn prepare(
     spec: Option<&KernelSpec>,
 ) -> Result<Prepared, CliError> {
     let selection = selection(&notebook, &options.selection)?;
+    let targets = options.selection.targets.iter();
+    let targets = targets.map(|text| resolve_target(&notebook, text));
+    let targets = targets.collect::<Result<_, _>>().map_err(Error::from)?;
     let mut warnings = Vec::new();
     if options.strip_timing {
         notebook.cells_mut().iter_mut().for_each(strip_timing);
@@ -56,6 +62,7 @@ pub(super) fn prepare(
     Ok(Prepared {
         notebook,
         selection,
+        targets,
         warnings,
     })
 }

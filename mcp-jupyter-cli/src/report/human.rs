@@ -1,5 +1,6 @@
 use indicatif::ProgressBar;
-use mcp_jupyter_core::engine::{CellOutcome, CellRef, EscalationStep, RunEvent, RunOutcome};
+use mcp_jupyter_core::engine::{CellOutcome, CellRef, EscalationStep, RunEvent, RunOutcome, SkipReason};
+use mcp_jupyter_core::model::CellId;
 
 use crate::error::CliError;
 use crate::job::Destination;
@@ -116,6 +117,14 @@ impl Human {
         }
     }
 
+    fn cell_skipped(&self, cell: &CellRef, reason: SkipReason, via: Option<&CellId>) {
+        if let (SkipReason::Blocked, Some(via)) = (reason, via) {
+            let via = clean(via.as_str(), false);
+            let line = format!("{} is not executed: it depends on {via}", cell_name(cell));
+            self.print(&self.screen.style().faint(&line));
+        }
+    }
+
     fn escalated(&self, cell: &CellRef, step: EscalationStep) {
         let step = match step {
             EscalationStep::Interrupt => "is interrupted",
@@ -186,6 +195,8 @@ impl Reporter for Human {
         match event {
             RunEvent::RunStarted { kernel, cells, .. } => self.run_started(kernel, *cells),
             RunEvent::CellStarted { cell, position, .. } => self.cell_started(cell, *position),
+            RunEvent::CellSkipped { cell, reason, via } => self.cell_skipped(cell, *reason, via.as_ref()),
+            RunEvent::KernelRestarted { .. } => self.print("the kernel was dead and has been restarted"),
             RunEvent::Output { output, .. } => {
                 let colour = self.screen.style().colour;
                 if let Some(lines) = self.log.as_mut().and_then(|log| log.push(output, colour)) {

@@ -76,3 +76,45 @@ fn a_run_is_resumed_where_it_failed() {
     );
     assert_eq!(lab.read("out.ipynb"), before);
 }
+
+#[test]
+fn targets_are_run_with_what_they_need() {
+    let Some(lab) = Lab::new() else { return };
+    lab.notebook("in.ipynb", &["a = 1", "b = 2", "a += 1", "print(a)", "print(b)"]);
+    assert_eq!(executed(&lab, &["--target", "3"]), (0, vec![0, 2, 3]));
+    assert_eq!(executed(&lab, &["--target", "1+"]), (0, vec![1, 4]));
+    assert_eq!(
+        executed(&lab, &["--target", "#0..#1", "--target", "cell-4"]),
+        (0, vec![0, 1, 4])
+    );
+    let refused = |arguments: &[&str]| lab.run(&[&["run", "in.ipynb", "--no-output"], arguments].concat());
+    let unknown = refused(&["--target", "tag:none"]);
+    assert_eq!(unknown.code, 2);
+    assert_eq!(unknown.stderr, "error: in.ipynb: no code cell has the tag `none`\n");
+    assert_eq!(refused(&["--target", "1", "--resume"]).code, 2);
+}
+
+#[test]
+fn a_run_goes_on_with_what_does_not_depend_on_a_failed_cell() {
+    let Some(lab) = Lab::new() else { return };
+    lab.notebook("in.ipynb", &["a = 1 / 0", "print(a)", "b = 2", "print(b)"]);
+    assert_eq!(executed(&lab, &["--on-error", "independent"]), (1, vec![0, 2, 3]));
+    assert_eq!(executed(&lab, &["--on-error", "continue"]), (0, vec![0, 1, 2, 3]));
+    assert_eq!(executed(&lab, &["--on-error", "stop"]), (1, vec![0]));
+    let run = lab.run(&["run", "in.ipynb", "-o", "out.ipynb", "--on-error", "independent"]);
+    assert!(
+        run.stderr
+            .contains("cell #1 (id cell-1) is not executed: it depends on cell-0\n"),
+        "{}",
+        run.stderr
+    );
+    lab.notebook("in.ipynb", &["a = 1", "print(a)", "b = 2", "print(b)"]);
+    let resumed = lab.run(&["run", "in.ipynb", "-o", "out.ipynb", "--resume", "--json"]);
+    let started = resumed.stdout.matches(r#""event":"cell_started""#).count();
+    assert_eq!((resumed.code, started), (0, 2), "{}", resumed.stdout);
+    assert_eq!(
+        lab.read("out.ipynb").matches("2\\n").count(),
+        1,
+        "what was completed is still there"
+    );
+}
