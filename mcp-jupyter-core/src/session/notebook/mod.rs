@@ -6,7 +6,7 @@
 //! the schema forbids something in it, and says so in its [`Quirk`]s; one that cannot be is refused with the place and
 //! the reason.
 //!
-//! There is no kernel, lock or merge here: this is one document in memory and the replacement of its file.
+//! There is no kernel or lock here: this is the document in memory and the replacement of its file.
 
 mod align;
 mod cell;
@@ -14,6 +14,7 @@ mod document;
 mod file;
 mod ids;
 mod lines;
+mod merge;
 mod named;
 mod place;
 mod read;
@@ -24,4 +25,5 @@ mod write;
 pub use cell::{Cell, CellType};
 pub use document::Notebook;
 pub use file::Durability;
+pub use merge::Merged;
 pub use validate::Quirk;
