@@ -53,6 +53,10 @@ impl Notebook {
     /// [`SessionError::NotFound`] where there is no file, [`SessionError::Io`] where it cannot be read, a directory
     /// for one, [`SessionError::InvalidNotebook`] as [`Notebook::parse`].
     pub fn open(path: &Path) -> Result<Self, SessionError> {
+        Self::from_shared(&Self::read_file(path)?)
+    }
+
+    pub(super) fn read_file(path: &Path) -> Result<Bytes, SessionError> {
         let document = std::fs::read(path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => SessionError::NotFound { path: path.to_owned() },
             _ => SessionError::Io {
@@ -60,8 +64,12 @@ impl Notebook {
                 source,
             },
         })?;
-        let document = Bytes::from(document);
-        read::notebook(&document, || Json::parse_shared(&document))
+        Ok(Bytes::from(document))
+    }
+
+    /// Reads a notebook whose long strings stay where they are.
+    pub(super) fn from_shared(document: &Bytes) -> Result<Self, SessionError> {
+        read::notebook(document, || Json::parse_shared(document))
     }
 
     /// Writes the file's content to `out`: keys sorted, one space of indentation a level, a newline at the end, as

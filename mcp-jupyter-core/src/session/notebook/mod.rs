@@ -6,7 +6,7 @@
 //! the schema forbids something in it, and says so in its [`Quirk`]s; one that cannot be is refused with the place and
 //! the reason.
 //!
-//! There is no kernel or lock here: this is the document in memory and the replacement of its file.
+//! There is no kernel here: this is the document in memory, and its file, which others may write too ([`SharedFile`]).
 
 mod align;
 mod cell;
@@ -18,6 +18,7 @@ mod merge;
 mod named;
 mod place;
 mod read;
+mod shared;
 mod upgrade;
 mod validate;
 mod write;
@@ -26,4 +27,5 @@ pub use cell::{Cell, CellType};
 pub use document::Notebook;
 pub use file::Durability;
 pub use merge::Merged;
+pub use shared::{SharedFile, WrittenBack};
 pub use validate::Quirk;

@@ -1,0 +1,281 @@
+//! A notebook's file that others write as well.
+
+use std::cell::Cell;
+use std::fs::{self, Metadata};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use super::document::Notebook;
+use super::file::{self, Durability};
+use super::merge::Merged;
+use crate::session::SessionError;
+
+/// How often a save begins anew because somebody else has saved in between.
+const ATTEMPTS: usize = 5;
+
+type ContentDigest = [u8; 32];
+
+/// The file of a notebook that an editor writes too. It knows the content that was read or written last, and so what is
+/// news.
+#[derive(Debug)]
+pub struct SharedFile {
+    path: PathBuf,
+    known: Option<ContentDigest>,
+}
+
+/// What has been written.
+#[derive(Debug)]
+pub struct WrittenBack {
+    /// The notebook as it is in the file now.
+    pub notebook: Notebook,
+    /// Whether it had been changed since it was read last.
+    pub is_edited: bool,
+    /// What became of the results.
+    pub merged: Merged,
+}
+
+impl SharedFile {
+    /// The file at `path`, of which nothing is known yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            known: None,
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The notebook, if the content is another than the one that was read or written last; after an error, if it is
+    /// another than the one that the error was about.
+    ///
+    /// # Errors
+    /// As [`Notebook::open`].
+    pub fn read(&mut self) -> Result<Option<Notebook>, SessionError> {
+        let (document, digest) = self.content()?;
+        if self.known.replace(digest) == Some(digest) {
+            return Ok(None);
+        }
+        Notebook::from_shared(&document).map(Some)
+    }
+
+    fn content(&mut self) -> Result<(Bytes, ContentDigest), SessionError> {
+        let document = Notebook::read_file(&self.path).inspect_err(|_| self.known = None)?;
+        let digest = Sha256::digest(&document).into();
+        Ok((document, digest))
+    }
+
+    /// Puts the results of a run into the newest content of the file ([`Notebook::merge_results`]) and replaces it, unless
+    /// nothing is new. What others save in between is merged as well; a save that falls between our last look at the file
+    /// and its replacement, two system calls later, is lost.
+    ///
+    /// # Errors
+    /// As [`Notebook::open`] and [`Notebook::save`]; the file is as it was then.
+    pub fn write_back(&mut self, before: &Notebook, after: &Notebook) -> Result<WrittenBack, SessionError> {
+        let mut is_edited = false;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let stamp = Stamp::of(&self.path);
+            let (document, digest) = self.content()?;
+            is_edited |= self.known.replace(digest) != Some(digest);
+            let mut notebook = Notebook::from_shared(&document)?;
+            let merged = notebook.merge_results(before, after);
+            let is_last = attempt == ATTEMPTS;
+            if !merged.is_changed || self.replace(&notebook, stamp.as_ref().filter(|_| !is_last))? {
+                return Ok(WrittenBack {
+                    notebook,
+                    is_edited,
+                    merged,
+                });
+            }
+        }
+    }
+
+    /// Replaces the file, unless it is not as `stamp` says any more; tells whether it has.
+    fn replace(&mut self, notebook: &Notebook, stamp: Option<&Stamp>) -> Result<bool, SessionError> {
+        let digest = Cell::new(None);
+        let is_stale = Cell::new(false);
+        let content = |out: &mut dyn Write| {
+            let mut hashing = Hashing::new(out);
+            notebook.write_to(&mut hashing)?;
+            digest.set(Some(hashing.hasher.finalize().into()));
+            is_stale.set(stamp.is_some_and(|stamp| Stamp::of(&self.path).as_ref() != Some(stamp)));
+            if is_stale.get() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            Ok(())
+        };
+        match file::replace(&self.path, Durability::Process, &content) {
+            Err(_) if is_stale.get() => Ok(false),
+            Err(error) => Err(error),
+            Ok(()) => {
+                self.known = digest.get();
+                Ok(true)
+            }
+        }
+    }
+}
+
+/// What tells one state of a file from another without reading it.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    length: u64,
+    identity: Option<u64>,
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        let found = fs::metadata(path).ok()?;
+        Some(Self {
+            modified: found.modified().ok(),
+            length: found.len(),
+            identity: identity(&found),
+        })
+    }
+}
+
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere there is none")]
+fn identity(found: &Metadata) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    Some(found.ino())
+}
+
+#[cfg(not(unix))]
+fn identity(_: &Metadata) -> Option<u64> {
+    None
+}
+
+/// A writer that digests what passes.
+struct Hashing<'a> {
+    out: &'a mut dyn Write,
+    hasher: Sha256,
+}
+
+impl<'a> Hashing<'a> {
+    fn new(out: &'a mut dyn Write) -> Self {
+        Self {
+            out,
+            hasher: Sha256::new(),
+        }
+    }
+}
+
+impl Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::model::Json;
+    use crate::session::notebook::Cell as NotebookCell;
+
+    fn notebook(sources: &[&str]) -> Notebook {
+        let mut notebook =
+            Notebook::parse(br#"{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}"#).unwrap();
+        *notebook.cells_mut() = sources
+            .iter()
+            .enumerate()
+            .map(|(at, source)| NotebookCell::new_code(format!("c{at}").into(), source))
+            .collect();
+        notebook
+    }
+
+    fn executed(before: &Notebook) -> Notebook {
+        let mut after = before.clone();
+        for cell in after.cells_mut() {
+            *cell.outputs_mut() = vec![Json::Object(
+                [("output_type".to_owned(), "x".into())].into_iter().collect(),
+            )];
+        }
+        after
+    }
+
+    fn lab() -> (TempDir, SharedFile) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("in.ipynb");
+        notebook(&["1", "2"]).save(&path, Durability::Process).unwrap();
+        (folder, SharedFile::new(path))
+    }
+
+    #[test]
+    fn only_news_is_read() {
+        let (_folder, mut file) = lab();
+        assert_eq!(file.read().unwrap().unwrap().cells().len(), 2);
+        assert!(file.read().unwrap().is_none());
+        fs::write(file.path(), "{").unwrap();
+        assert!(matches!(file.read(), Err(SessionError::InvalidNotebook { .. })));
+        assert!(file.read().unwrap().is_none());
+        fs::remove_file(file.path()).unwrap();
+        assert!(matches!(file.read(), Err(SessionError::NotFound { .. })));
+        notebook(&["1", "2"]).save(file.path(), Durability::Process).unwrap();
+        assert!(file.read().unwrap().is_some());
+    }
+
+    #[test]
+    fn what_we_write_is_no_news() {
+        let (_folder, mut file) = lab();
+        let before = file.read().unwrap().unwrap();
+        let written = file.write_back(&before, &executed(&before)).unwrap();
+        assert!(written.merged.is_changed && !written.is_edited);
+        assert!(file.read().unwrap().is_none());
+        assert_eq!(Notebook::open(file.path()).unwrap().cells(), executed(&before).cells());
+        let again = file.write_back(&before, &executed(&before)).unwrap();
+        assert!(!again.merged.is_changed);
+    }
+
+    #[test]
+    fn an_edit_in_between_stays() {
+        let (_folder, mut file) = lab();
+        let before = file.read().unwrap().unwrap();
+        notebook(&["1", "edited", "3"])
+            .save(file.path(), Durability::Process)
+            .unwrap();
+        let written = file.write_back(&before, &executed(&before)).unwrap();
+        assert!(written.is_edited);
+        assert_eq!(written.merged.left_out, ["c1".into()]);
+        let sources: Vec<_> = written.notebook.cells().iter().map(NotebookCell::source).collect();
+        assert_eq!(sources, ["1", "edited", "3"]);
+        assert_eq!(Notebook::open(file.path()).unwrap().cells(), written.notebook.cells());
+        assert!(file.read().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_file_that_is_no_notebook_is_left_alone() {
+        let (_folder, mut file) = lab();
+        let before = file.read().unwrap().unwrap();
+        fs::write(file.path(), "{").unwrap();
+        assert!(file.write_back(&before, &executed(&before)).is_err());
+        assert_eq!(fs::read(file.path()).unwrap(), b"{");
+    }
+
+    #[test]
+    fn a_stale_look_is_not_written_over() {
+        let (_folder, mut file) = lab();
+        let before = file.read().unwrap().unwrap();
+        let stamp = Stamp::of(file.path());
+        notebook(&["edited"]).save(file.path(), Durability::Process).unwrap();
+        assert!(!file.replace(&before, stamp.as_ref()).unwrap());
+        assert_eq!(Notebook::open(file.path()).unwrap().cells()[0].source(), "edited");
+        assert!(file.replace(&before, Stamp::of(file.path()).as_ref()).unwrap());
+    }
+}
