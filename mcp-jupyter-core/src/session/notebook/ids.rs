@@ -17,18 +17,34 @@ const ID_BYTES: usize = 6;
 /// Of several cells with one id the first keeps it, as in nbformat's `validate`. A derived id is never one that the
 /// file holds elsewhere.
 pub(super) fn settle(cells: &mut [Cell], minor: i64, quirks: &mut Vec<Quirk>) {
+    let mut seen: HashSet<&CellId> = HashSet::with_capacity(cells.len());
+    let keep: Vec<bool> = cells
+        .iter()
+        .map(|cell| !cell.id.as_str().is_empty() && seen.insert(&cell.id))
+        .collect();
+    if minor >= 5 {
+        quirks.extend(
+            cells
+                .iter()
+                .zip(&keep)
+                .enumerate()
+                .filter_map(|(position, (cell, keeps))| {
+                    let cells = Place::Document.member("cells");
+                    let what = quirk(cell.id.as_str(), *keeps)?;
+                    Some(Quirk::new(cells.item(position).member("id"), what))
+                }),
+        );
+    }
+    if keep.contains(&false) {
+        give_ids(cells, &keep);
+    }
+}
+
+fn give_ids(cells: &mut [Cell], keep: &[bool]) {
     let mut taken: HashSet<CellId> = cells.iter().map(|cell| cell.id.clone()).collect();
-    let mut seen = HashSet::with_capacity(cells.len());
-    for (position, cell) in cells.iter_mut().enumerate() {
-        let is_first = !cell.id.as_str().is_empty() && seen.insert(cell.id.clone());
-        if let Some(what) = quirk(cell.id.as_str(), is_first).filter(|_| minor >= 5) {
-            let cells = Place::Document.member("cells");
-            quirks.push(Quirk::new(cells.item(position).member("id"), what));
-        }
-        if !is_first {
-            cell.id = derive(position, cell.source(), &taken);
-            taken.insert(cell.id.clone());
-        }
+    for (position, cell) in cells.iter_mut().enumerate().filter(|(position, _)| !keep[*position]) {
+        cell.id = derive(position, cell.source(), &taken);
+        taken.insert(cell.id.clone());
     }
 }
 

@@ -19,6 +19,7 @@ mod named;
 mod place;
 mod read;
 mod shared;
+mod sources;
 mod upgrade;
 mod validate;
 mod write;
