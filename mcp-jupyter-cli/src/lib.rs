@@ -1,13 +1,14 @@
 //! The command line of MCP Jupyter, over `mcp-jupyter-core`.
 //!
-//! It parses arguments (`args`), runs one command (`commands`) and shows what happens (`report`); what notebooks,
-//! kernels and runs are is the library's matter.
+//! It parses arguments (`args`), runs one command (`commands`) and shows what happens (`report`); what
+//! notebooks, kernels, runs and plans are is the library's matter.
 
 mod args;
 mod commands;
 mod error;
 mod exit;
 mod job;
+mod preview;
 mod report;
 mod signals;
 mod telemetry;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use self::args::{Cli, Command};
+use self::error::CliError;
 use self::exit::Exit;
 
 /// Runs the command line `arguments`, the program's name first, and gives the exit code.
@@ -27,29 +29,27 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return report::show_usage(&error).into(),
     };
     telemetry::init();
-    // One thread: each message of a kernel passes through several tasks, and handing it from thread to thread costs more
-    // than all that is done with it. Files are written, and kernels read, on threads of their own.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            return report::show_failure(&format!("cannot start threads: {error}"), None, Exit::Failed).into();
-        }
+    let done = match cli.command {
+        Command::Run(args) => on_runtime(commands::run(*args)),
+        Command::Plan(args) => commands::plan(&args),
+        Command::Papermill(args) => on_runtime(commands::papermill(*args)),
+        Command::Inspect(args) => commands::inspect(&args),
+        Command::Kernels(args) => on_runtime(commands::kernels(args)),
+        Command::Doctor(args) => on_runtime(commands::doctor(args)),
+        Command::Completions(args) => Ok(commands::completions(&args)),
     };
-    let exit = runtime.block_on(dispatch(cli.command));
-    // A thread may still wait for a line from the terminal; it ends with the process.
-    runtime.shutdown_background();
+    let exit = done.unwrap_or_else(|error| report::show_failure(&error.to_string(), error.hint(), error.exit()));
     exit.into()
 }
 
-async fn dispatch(command: Command) -> Exit {
-    let done = match command {
-        Command::Run(args) => commands::run(*args).await,
-        Command::Papermill(args) => commands::papermill(*args).await,
-        Command::Inspect(args) => commands::inspect(&args),
-        Command::Kernels(args) => commands::kernels(args).await,
-        Command::Doctor(args) => commands::doctor(args).await,
-        Command::Completions(args) => Ok(commands::completions(&args)),
-    };
-    done.unwrap_or_else(|error| report::show_failure(&error.to_string(), error.hint(), error.exit()))
+/// Runs what talks to kernels.
+fn on_runtime(work: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
+    // One thread: each message of a kernel passes through several tasks, and handing it from thread to thread costs more
+    // than all that is done with it. Files are written, and kernels read, on threads of their own.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|source| CliError::Threads { source })?;
+    let done = runtime.block_on(work);
+    // A thread may still wait for a line from the terminal; it ends with the process.
+    runtime.shutdown_background();
+    done
 }

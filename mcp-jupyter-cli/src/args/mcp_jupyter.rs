@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::papermill::PapermillArgs;
+use super::plan::PlanArgs;
 use super::run::RunArgs;
 
 /// Run Jupyter notebooks: every output kept, the notebook always saved, no kernel left behind.
@@ -17,6 +18,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(Box<RunArgs>),
+    Plan(PlanArgs),
     Papermill(Box<PapermillArgs>),
     Inspect(InspectArgs),
     Kernels(KernelsArgs),

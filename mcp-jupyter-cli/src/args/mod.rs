@@ -2,9 +2,11 @@
 
 mod mcp_jupyter;
 mod papermill;
+mod plan;
 mod run;
 mod values;
 
 pub(crate) use mcp_jupyter::{Cli, Command, CompletionsArgs, DoctorArgs, InspectArgs, KernelsArgs};
 pub(crate) use papermill::{LogLevel, PapermillArgs};
+pub(crate) use plan::{PlanArgs, PlanFormat, PlanRequestArgs, PreviewArgs};
 pub(crate) use run::{DestinationArgs, ParameterArgs, RunArgs, TransportArg};

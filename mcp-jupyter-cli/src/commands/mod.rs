@@ -5,6 +5,7 @@ mod doctor;
 mod inspect;
 mod kernels;
 mod papermill;
+mod plan;
 mod run;
 
 pub(crate) use completions::completions;
@@ -12,4 +13,5 @@ pub(crate) use doctor::doctor;
 pub(crate) use inspect::inspect;
 pub(crate) use kernels::kernels;
 pub(crate) use papermill::papermill;
+pub(crate) use plan::plan;
 pub(crate) use run::run;

@@ -47,10 +47,21 @@ impl Input {
 
     /// Reads the notebook, which may block.
     pub(crate) fn read(&self) -> Result<Notebook, CliError> {
-        let read = match self {
+        self.named(match self {
             Self::File(path) => Notebook::open(path),
-            Self::Stdin => read_stdin(),
-        };
+            Self::Stdin => read_stdin().and_then(|document| Notebook::parse(&document)),
+        })
+    }
+
+    /// Reads what a plan needs of the notebook.
+    pub(crate) fn read_sources(&self) -> Result<Notebook, CliError> {
+        self.named(match self {
+            Self::File(path) => Notebook::open_sources(path),
+            Self::Stdin => read_stdin().and_then(|document| Notebook::parse_sources(&document)),
+        })
+    }
+
+    fn named(&self, read: Result<Notebook, SessionError>) -> Result<Notebook, CliError> {
         read.map_err(|source| CliError::Input {
             name: self.name(),
             source,
@@ -58,14 +69,14 @@ impl Input {
     }
 }
 
-fn read_stdin() -> Result<Notebook, SessionError> {
+fn read_stdin() -> Result<Vec<u8>, SessionError> {
     let mut document = Vec::new();
     let read = std::io::stdin().lock().read_to_end(&mut document);
     read.map_err(|source| SessionError::Io {
         action: "read standard input".to_owned(),
         source,
     })?;
-    Notebook::parse(&document)
+    Ok(document)
 }
 
 /// The notebooks that arguments name. Globs that no shell has expanded are expanded here, sorted, without checkpoints

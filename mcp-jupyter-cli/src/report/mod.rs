@@ -6,6 +6,7 @@ mod failure;
 mod human;
 mod json;
 mod log;
+mod plan;
 mod quiet;
 mod screen;
 mod streams;
@@ -22,6 +23,7 @@ use serde::Serialize;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::job::Destination;
+use crate::preview::Preview;
 use crate::signals::Stop;
 
 use self::human::Human;
@@ -158,6 +160,19 @@ pub(crate) fn show_checks(checks: &[(Option<bool>, String)]) {
 /// Prints a table on stdout.
 pub(crate) fn show_table(header: &[&str], rows: &[Vec<String>]) {
     show_data(table::table(header, rows).as_bytes());
+}
+
+/// Prints a plan as a table on stdout.
+pub(crate) fn show_plan(preview: &Preview) {
+    let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
+    show_data(plan::plan_table(preview, Style::of_stdout(), width).as_bytes());
+}
+
+/// Prints JSON on stdout, in one line: for programs, and fast.
+pub(crate) fn show_json_line(value: &impl Serialize) {
+    let mut text = serde_json::to_vec(value).unwrap_or_default();
+    text.push(b'\n');
+    show_data(&text);
 }
 
 /// Prints JSON on stdout.

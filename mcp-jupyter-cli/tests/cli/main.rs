@@ -9,6 +9,7 @@
 mod commands;
 mod failures;
 mod lab;
+mod plans;
 mod runs;
 mod saving;
 mod selections;

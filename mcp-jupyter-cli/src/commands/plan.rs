@@ -1,0 +1,17 @@
+use crate::args::{PlanArgs, PlanFormat};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::preview::{PlanDocument, Preview};
+use crate::report;
+
+/// Prints what would be executed, and why.
+pub(crate) fn plan(args: &PlanArgs) -> Result<Exit, CliError> {
+    let preview = Preview::new(&args.preview)?;
+    match args.format {
+        PlanFormat::Table => report::show_plan(&preview),
+        PlanFormat::Json => report::show_json_line(&PlanDocument::new(&preview)),
+    }
+    // The process ends: to free a large notebook piece by piece first would take as long as to read it.
+    std::mem::forget(preview);
+    Ok(Exit::Ok)
+}
