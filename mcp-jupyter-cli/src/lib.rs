@@ -1,10 +1,11 @@
 //! The command line of MCP Jupyter, over `mcp-jupyter-core`.
 //!
-//! It parses arguments (`args`), runs one command (`commands`) and shows what happens (`report`); what
-//! notebooks, kernels, runs and plans are is the library's matter.
+//! It parses arguments (`args`), runs one command (`commands`) and shows what happens (`report`, and `draw` for graphs);
+//! what notebooks, kernels, runs and plans are is the library's matter.
 
 mod args;
 mod commands;
+mod draw;
 mod error;
 mod exit;
 mod job;
@@ -32,6 +33,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match cli.command {
         Command::Run(args) => on_runtime(commands::run(*args)),
         Command::Plan(args) => commands::plan(&args),
+        Command::Graph(args) => commands::graph(&args),
         Command::Papermill(args) => on_runtime(commands::papermill(*args)),
         Command::Inspect(args) => commands::inspect(&args),
         Command::Kernels(args) => on_runtime(commands::kernels(args)),

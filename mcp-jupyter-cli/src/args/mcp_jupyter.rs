@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::papermill::PapermillArgs;
-use super::plan::PlanArgs;
+use super::plan::{GraphArgs, PlanArgs};
 use super::run::RunArgs;
 
 /// Run Jupyter notebooks: every output kept, the notebook always saved, no kernel left behind.
@@ -19,6 +19,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Run(Box<RunArgs>),
     Plan(PlanArgs),
+    Graph(GraphArgs),
     Papermill(Box<PapermillArgs>),
     Inspect(InspectArgs),
     Kernels(KernelsArgs),

@@ -8,5 +8,5 @@ mod values;
 
 pub(crate) use mcp_jupyter::{Cli, Command, CompletionsArgs, DoctorArgs, InspectArgs, KernelsArgs};
 pub(crate) use papermill::{LogLevel, PapermillArgs};
-pub(crate) use plan::{PlanArgs, PlanFormat, PlanRequestArgs, PreviewArgs};
+pub(crate) use plan::{GraphArgs, GraphFormat, PlanArgs, PlanFormat, PlanRequestArgs, PreviewArgs};
 pub(crate) use run::{DestinationArgs, ParameterArgs, RunArgs, TransportArg};

@@ -22,7 +22,7 @@ pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) preview: PreviewArgs,
 
-    /// What to print: a table or one JSON object
+    /// What to print: a table, one JSON object, or a drawing of the dependencies for Graphviz, Mermaid or a browser
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = PlanFormat::Table)]
     pub(crate) format: PlanFormat,
 }
@@ -31,6 +31,34 @@ pub(crate) struct PlanArgs {
 pub(crate) enum PlanFormat {
     Table,
     Json,
+    Dot,
+    Mermaid,
+    Svg,
+}
+
+/// Draw which cell depends on which
+///
+/// The drawing is SVG, or one HTML page that needs nothing else and can be searched. Cells that would be executed are
+/// marked, with the reason; without `--since` or `--since-git`, these are all.
+#[derive(Debug, Args)]
+#[command(after_help = format!("{TARGETS}\n\n{EXIT_CODES}"))]
+pub(crate) struct GraphArgs {
+    #[command(flatten)]
+    pub(crate) preview: PreviewArgs,
+
+    /// Where to write the drawing [default: standard output]
+    #[arg(short, long, value_name = "FILE.svg|FILE.html")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// What to draw [default: what the output's extension says, else svg]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<GraphFormat>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    Svg,
+    Html,
 }
 
 /// What is planned.

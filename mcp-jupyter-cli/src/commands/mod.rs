@@ -2,6 +2,7 @@
 
 mod completions;
 mod doctor;
+mod graph;
 mod inspect;
 mod kernels;
 mod papermill;
@@ -10,6 +11,7 @@ mod run;
 
 pub(crate) use completions::completions;
 pub(crate) use doctor::doctor;
+pub(crate) use graph::graph;
 pub(crate) use inspect::inspect;
 pub(crate) use kernels::kernels;
 pub(crate) use papermill::papermill;

@@ -1,4 +1,5 @@
 use crate::args::{PlanArgs, PlanFormat};
+use crate::draw::{Drawing, dot, mermaid, svg};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::preview::{PlanDocument, Preview};
@@ -10,6 +11,9 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<Exit, CliError> {
     match args.format {
         PlanFormat::Table => report::show_plan(&preview),
         PlanFormat::Json => report::show_json_line(&PlanDocument::new(&preview)),
+        PlanFormat::Dot => report::show_data(dot(&Drawing::new(&preview)).as_bytes()),
+        PlanFormat::Mermaid => report::show_data(mermaid(&Drawing::new(&preview)).as_bytes()),
+        PlanFormat::Svg => report::show_data(svg(&Drawing::new(&preview)).as_bytes()),
     }
     // The process ends: to free a large notebook piece by piece first would take as long as to read it.
     std::mem::forget(preview);

@@ -180,6 +180,61 @@ fn what_cannot_be_known_is_said() {
 }
 
 #[test]
+fn drawings_show_cells_edges_and_reasons() {
+    let Some(lab) = Lab::new() else { return };
+    write(&lab, "old.ipynb", 5, &ANALYSIS);
+    write(
+        &lab,
+        "new.ipynb",
+        5,
+        &["x = '</script>&'", "y = x + 1", "z = 5", "print(y, z)"],
+    );
+    let shown = |arguments: &[&str]| {
+        let run = lab.run(&[arguments, &["new.ipynb", "--since", "old.ipynb"]].concat());
+        assert_eq!((run.code, run.stderr.as_str()), (0, ""));
+        run.stdout
+    };
+    let dot = shown(&["plan", "--format", "dot"]);
+    assert!(
+        dot.starts_with("digraph ") && dot.contains("c1 -> c2 [label=\"x\""),
+        "{dot}"
+    );
+    let mermaid = shown(&["plan", "--format", "mermaid"]);
+    assert!(
+        mermaid.starts_with("flowchart TD\n") && mermaid.contains("  c1 -->|\"x\"| c2\n"),
+        "{mermaid}"
+    );
+    let svg = shown(&["plan", "--format", "svg"]);
+    assert_eq!(svg, shown(&["graph"]));
+    assert!(
+        svg.contains("<title>#1 → #2: x</title>") && svg.contains(">upstream: x from #1<"),
+        "{svg}"
+    );
+    assert!(svg.contains("x = &#39;&lt;/script&gt;&amp;&#39;</text>"), "{svg}");
+    assert!(shown(&["graph", "--format", "html"]).starts_with("<!DOCTYPE html>"));
+    assert_eq!(shown(&["graph", "-o", "graph.svg"]), "");
+    assert_eq!(lab.read("graph.svg"), svg);
+    assert_eq!(shown(&["graph", "-o", "graph.html"]), "");
+    let page = lab.read("graph.html");
+    assert_eq!(
+        (page.matches("<script").count(), page.matches("</script").count()),
+        (2, 2)
+    );
+}
+
+#[test]
+fn graphs_need_a_format_and_a_place() {
+    let Some(lab) = Lab::new() else { return };
+    write(&lab, "in.ipynb", 5, &ANALYSIS);
+    assert_eq!(
+        refused(&lab, 2, &["graph", "in.ipynb", "-o", "graph.txt"]),
+        "error: graph.txt: its extension says neither `svg` nor `html`\nhint: say which with --format\n"
+    );
+    let nowhere = refused(&lab, 1, &["graph", "in.ipynb", "-o", "no/graph.svg"]);
+    assert!(nowhere.starts_with("error: cannot write no/graph.svg: "), "{nowhere}");
+}
+
+#[test]
 fn mistakes_are_named() {
     let Some(lab) = Lab::new() else { return };
     write(&lab, "in.ipynb", 5, &ANALYSIS);
