@@ -32,6 +32,17 @@ impl Notebook {
         }
     }
 
+    /// Lets the cells keep the identities that they have in `earlier`, an earlier state of this notebook, across edits.
+    /// Without effect from nbformat 4.5 on, where ids are part of the file.
+    pub fn keep_ids(&mut self, earlier: &Notebook) {
+        if self.minor < 5 {
+            let ids = self.ids_as_in(earlier);
+            for (cell, id) in self.cells.iter_mut().zip(ids) {
+                cell.id = id;
+            }
+        }
+    }
+
     /// The id of each cell as `other` has it: that of the cell's counterpart there, else its own, or a new one where a
     /// cell of `other` has that.
     pub fn ids_as_in(&self, other: &Notebook) -> Vec<CellId> {
@@ -323,6 +334,18 @@ mod tests {
         later.cells_mut()[0].id = "0-a".into();
         let ids = later.ids_as_in(&earlier);
         assert_eq!(ids, ["0-a-2".into(), "0-a".into()]);
+    }
+
+    #[test]
+    fn cells_without_ids_keep_their_identity() {
+        let earlier = notebook(4, &["a".to_owned(), "b".to_owned()]);
+        let mut later = notebook(4, &["n".to_owned(), "a".to_owned(), "b2".to_owned()]);
+        later.keep_ids(&earlier);
+        let ids: Vec<_> = later.cells().iter().map(|cell| cell.id().as_str()).collect();
+        assert_eq!(ids, ["0-n", "0-a", "1-b"]);
+        let mut with_ids = notebook(5, &["x".to_owned()]);
+        with_ids.keep_ids(&earlier);
+        assert_eq!(with_ids.cells()[0].id().as_str(), "0-x");
     }
 
     #[test]

@@ -25,6 +25,8 @@ type ContentDigest = [u8; 32];
 pub struct SharedFile {
     path: PathBuf,
     known: Option<ContentDigest>,
+    /// Whether what is known has been merged into, but not been read.
+    is_unread: bool,
 }
 
 /// What has been written.
@@ -32,8 +34,6 @@ pub struct SharedFile {
 pub struct WrittenBack {
     /// The notebook as it is in the file now.
     pub notebook: Notebook,
-    /// Whether it had been changed since it was read last.
-    pub is_edited: bool,
     /// What became of the results.
     pub merged: Merged,
 }
@@ -44,6 +44,7 @@ impl SharedFile {
         Self {
             path: path.into(),
             known: None,
+            is_unread: false,
         }
     }
 
@@ -52,48 +53,52 @@ impl SharedFile {
         &self.path
     }
 
-    /// The notebook, if the content is another than the one that was read or written last; after an error, if it is
-    /// another than the one that the error was about.
+    /// The notebook, if it is another than the one that was read last, save for what was written back here; after an
+    /// error, if it is another than the one that the error was about.
     ///
     /// # Errors
     /// As [`Notebook::open`].
     pub fn read(&mut self) -> Result<Option<Notebook>, SessionError> {
-        let (document, digest) = self.content()?;
-        if self.known.replace(digest) == Some(digest) {
+        let document = self.content()?;
+        if !std::mem::take(&mut self.is_unread) {
             return Ok(None);
         }
         Notebook::from_shared(&document).map(Some)
     }
 
-    fn content(&mut self) -> Result<(Bytes, ContentDigest), SessionError> {
+    /// The notebook as it is, whether or not that is news.
+    ///
+    /// # Errors
+    /// As [`Notebook::open`].
+    pub fn reread(&mut self) -> Result<Notebook, SessionError> {
+        let document = self.content()?;
+        self.is_unread = false;
+        Notebook::from_shared(&document)
+    }
+
+    fn content(&mut self) -> Result<Bytes, SessionError> {
         let document = Notebook::read_file(&self.path).inspect_err(|_| self.known = None)?;
         let digest = Sha256::digest(&document).into();
-        Ok((document, digest))
+        self.is_unread |= self.known.replace(digest) != Some(digest);
+        Ok(document)
     }
 
     /// Puts the results of a run into the newest content of the file ([`Notebook::merge_results`]) and replaces it, unless
-    /// nothing is new. What others save in between is merged as well; a save that falls between our last look at the file
-    /// and its replacement, two system calls later, is lost.
+    /// nothing is new. What others save in between is merged as well, and stays news for [`SharedFile::read`]; a save that
+    /// falls between our last look at the file and its replacement, two system calls later, is lost.
     ///
     /// # Errors
     /// As [`Notebook::open`] and [`Notebook::save`]; the file is as it was then.
     pub fn write_back(&mut self, before: &Notebook, after: &Notebook) -> Result<WrittenBack, SessionError> {
-        let mut is_edited = false;
         let mut attempt = 0;
         loop {
             attempt += 1;
             let stamp = Stamp::of(&self.path);
-            let (document, digest) = self.content()?;
-            is_edited |= self.known.replace(digest) != Some(digest);
-            let mut notebook = Notebook::from_shared(&document)?;
+            let mut notebook = Notebook::from_shared(&self.content()?)?;
             let merged = notebook.merge_results(before, after);
             let is_last = attempt == ATTEMPTS;
             if !merged.is_changed || self.replace(&notebook, stamp.as_ref().filter(|_| !is_last))? {
-                return Ok(WrittenBack {
-                    notebook,
-                    is_edited,
-                    merged,
-                });
+                return Ok(WrittenBack { notebook, merged });
             }
         }
     }
@@ -236,7 +241,7 @@ mod tests {
         let (_folder, mut file) = lab();
         let before = file.read().unwrap().unwrap();
         let written = file.write_back(&before, &executed(&before)).unwrap();
-        assert!(written.merged.is_changed && !written.is_edited);
+        assert!(written.merged.is_changed);
         assert!(file.read().unwrap().is_none());
         assert_eq!(Notebook::open(file.path()).unwrap().cells(), executed(&before).cells());
         let again = file.write_back(&before, &executed(&before)).unwrap();
@@ -251,12 +256,13 @@ mod tests {
             .save(file.path(), Durability::Process)
             .unwrap();
         let written = file.write_back(&before, &executed(&before)).unwrap();
-        assert!(written.is_edited);
         assert_eq!(written.merged.left_out, ["c1".into()]);
         let sources: Vec<_> = written.notebook.cells().iter().map(NotebookCell::source).collect();
         assert_eq!(sources, ["1", "edited", "3"]);
-        assert_eq!(Notebook::open(file.path()).unwrap().cells(), written.notebook.cells());
+        let news = file.read().unwrap().unwrap();
+        assert_eq!(news.cells(), written.notebook.cells());
         assert!(file.read().unwrap().is_none());
+        assert_eq!(file.reread().unwrap().cells(), news.cells());
     }
 
     #[test]
