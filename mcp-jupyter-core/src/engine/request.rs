@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use crate::kernel::LaunchRequest;
 use crate::model::{CellId, SessionId};
 use crate::scheduler::{Mode, OnError, OnKernelDeath, Target};
-use crate::session::notebook::Notebook;
+use crate::session::notebook::{Notebook, SharedFile};
 
 use super::selection::Selection;
 
@@ -122,6 +122,9 @@ pub struct SessionRun {
     pub verify: bool,
     /// Where and when to save; nowhere if none.
     pub save: Option<Save>,
+    /// A file of this notebook that others write too. Results are merged into it as cells end, as far as that can be done
+    /// at the time: where the file is no notebook just then, the next time.
+    pub write_back: Option<Arc<Mutex<SharedFile>>>,
     /// Whether to record when each cell began and ended, in `metadata.execution`.
     pub record_timing: bool,
     /// Who answers `input()`; if nobody, a cell that asks fails.
@@ -144,6 +147,7 @@ impl Default for SessionRun {
             on_kernel_death: OnKernelDeath::Stop,
             verify: true,
             save: None,
+            write_back: None,
             record_timing: true,
             input: None,
             patience: PATIENCE,

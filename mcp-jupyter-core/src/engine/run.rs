@@ -68,9 +68,9 @@ impl RunLoop {
         requests: watch::Receiver<StopRequest>,
     ) -> Self {
         Self {
+            saver: Saver::new(&notebook, &setup),
             notebook,
             limits: Limits::new(requests, setup.run_timeout, setup.patience),
-            saver: Saver::new(setup.save.clone()),
             setup,
             log,
             summary: Summary::default(),

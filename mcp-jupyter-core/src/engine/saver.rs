@@ -1,14 +1,16 @@
 //! When and how a run saves its notebook.
 
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::session::SessionError;
-use crate::session::notebook::{Durability, Notebook};
+use crate::session::notebook::{Durability, Notebook, SharedFile};
 
-use super::request::{Save, SavePolicy};
+use super::request::SavePolicy;
+use super::setup::Setup;
 
 /// Under [`SavePolicy::EveryCell`], what a long cell prints is saved this often.
 const WITHIN_CELL: Duration = Duration::from_secs(30);
@@ -19,18 +21,58 @@ const BUDGET: u32 = 19;
 /// Decides when to save: saving is bounded to a share of the run, so that it never makes a long run quadratic.
 #[derive(Debug)]
 pub(super) struct Saver {
-    save: Option<Save>,
+    target: Target,
+    policy: Option<SavePolicy>,
     last: Instant,
     /// The earliest time at which the budget allows another save.
     allowed: Instant,
     due: Option<Instant>,
 }
 
+/// Where to save.
+#[derive(Clone, Debug)]
+enum Target {
+    Nowhere,
+    File(PathBuf),
+    /// Into what others write too; this is the notebook before the run.
+    Shared(Arc<Mutex<SharedFile>>, Arc<Notebook>),
+}
+
+impl Target {
+    /// May block.
+    fn save(&self, notebook: &Notebook, durability: Durability) -> Result<(), SessionError> {
+        match self {
+            Self::Nowhere => Ok(()),
+            Self::File(path) => notebook.save(path, durability),
+            Self::Shared(file, before) => {
+                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Err(error) = file.write_back(before, notebook) {
+                    tracing::debug!(path = %file.path().display(), %error, "results are merged later");
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
 impl Saver {
-    pub(super) fn new(save: Option<Save>) -> Self {
+    /// Saves `notebook` where the setup of its run says.
+    pub(super) fn new(notebook: &Arc<Notebook>, setup: &Setup) -> Self {
+        let shared = setup.write_back.as_ref();
+        let shared = shared.map(|file| Target::Shared(Arc::clone(file), Arc::clone(notebook)));
+        let (target, policy) = match (&setup.save, shared) {
+            (Some(save), _) => (Target::File(save.path.clone()), Some(save.policy)),
+            (None, Some(shared)) => (shared, Some(SavePolicy::EveryCell)),
+            (None, None) => (Target::Nowhere, None),
+        };
+        Self::with_target(target, policy)
+    }
+
+    fn with_target(target: Target, policy: Option<SavePolicy>) -> Self {
         let now = Instant::now();
         Self {
-            save,
+            target,
+            policy,
             last: now,
             allowed: now,
             due: None,
@@ -39,7 +81,7 @@ impl Saver {
 
     /// Something in the notebook has changed; a save is due some time.
     pub(super) fn changed(&mut self) {
-        let period = match self.policy() {
+        let period = match self.policy {
             None | Some(SavePolicy::OnExit) => return,
             Some(SavePolicy::EveryCell) => WITHIN_CELL,
             Some(SavePolicy::Interval(period)) => period,
@@ -49,14 +91,10 @@ impl Saver {
 
     /// A cell has ended: under [`SavePolicy::EveryCell`] a save is due.
     pub(super) fn cell_ended(&mut self) {
-        match self.policy() {
+        match self.policy {
             Some(SavePolicy::EveryCell) => self.due = Some(self.allowed),
             _ => self.changed(),
         }
-    }
-
-    fn policy(&self) -> Option<SavePolicy> {
-        self.save.as_ref().map(|save| save.policy)
     }
 
     /// When the next save is due; none while nothing is to be saved.
@@ -66,16 +104,17 @@ impl Saver {
 
     /// Saves on a thread that may block.
     pub(super) async fn save(&mut self, notebook: &Arc<Notebook>, durability: Durability) -> Result<(), SessionError> {
-        let Some(save) = &self.save else { return Ok(()) };
-        let (path, notebook, started) = (save.path.clone(), Arc::clone(notebook), Instant::now());
-        let action = format!("write {}", path.display());
-        let saved = tokio::task::spawn_blocking(move || notebook.save(&path, durability)).await;
+        if self.policy.is_none() {
+            return Ok(());
+        }
+        let (target, notebook, started) = (self.target.clone(), Arc::clone(notebook), Instant::now());
+        let saved = tokio::task::spawn_blocking(move || target.save(&notebook, durability)).await;
         self.last = Instant::now();
         self.allowed = self.last + BUDGET * (self.last - started);
         self.due = None;
         saved.unwrap_or_else(|error| {
             Err(SessionError::Io {
-                action,
+                action: "save the notebook".to_owned(),
                 source: std::io::Error::other(error),
             })
         })
@@ -87,10 +126,7 @@ mod tests {
     use super::*;
 
     fn saver(policy: SavePolicy) -> Saver {
-        Saver::new(Some(Save {
-            path: "notebook.ipynb".into(),
-            policy,
-        }))
+        Saver::with_target(Target::File("notebook.ipynb".into()), Some(policy))
     }
 
     #[tokio::test(start_paused = true)]

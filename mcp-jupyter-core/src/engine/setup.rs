@@ -1,10 +1,10 @@
 //! What a run is about, whether it has a kernel of its own or a session's.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::scheduler::{Mode, PlanRequest, Priority, StartRequest};
-use crate::session::notebook::Notebook;
+use crate::session::notebook::{Notebook, SharedFile};
 
 use super::request::{InputSource, RunRequest, Save, SessionRun};
 use super::selection::{Part, Resumed};
@@ -29,6 +29,7 @@ pub(super) struct Setup {
     pub(super) record_timing: bool,
     pub(super) input: Option<Arc<dyn InputSource>>,
     pub(super) save: Option<Save>,
+    pub(super) write_back: Option<Arc<Mutex<SharedFile>>>,
 }
 
 impl Setup {
@@ -59,6 +60,7 @@ impl Setup {
             record_timing: request.record_timing,
             input: request.input,
             save: request.save,
+            write_back: None,
         };
         (request.notebook, setup)
     }
@@ -89,6 +91,7 @@ impl Setup {
             record_timing: run.record_timing,
             input: run.input,
             save: run.save,
+            write_back: run.write_back,
         }
     }
 }

@@ -11,3 +11,4 @@ mod scene;
 mod scheduling;
 mod selection;
 mod sessions;
+mod sharing;
