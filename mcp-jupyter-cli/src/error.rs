@@ -27,6 +27,9 @@ pub(crate) enum CliError {
     /// The system does not let us listen to signals.
     #[error("cannot listen to signals: {source}")]
     Signals { source: std::io::Error },
+    /// The system does not tell when a file changes.
+    #[error("cannot watch {}: {source}", path.display())]
+    Watch { path: PathBuf, source: notify::Error },
     /// The system gives us no threads.
     #[error("cannot start threads: {source}")]
     Threads { source: std::io::Error },
@@ -59,9 +62,12 @@ impl CliError {
             Self::Usage { hint, .. } => hint.as_deref(),
             Self::NoKernel { hint, .. } => Some(hint),
             Self::KernelNotNamed { .. } => Some(KERNEL_HINT),
-            Self::Input { .. } | Self::Output { .. } | Self::Signals { .. } | Self::Threads { .. } | Self::Core(_) => {
-                None
-            }
+            Self::Input { .. }
+            | Self::Output { .. }
+            | Self::Signals { .. }
+            | Self::Watch { .. }
+            | Self::Threads { .. }
+            | Self::Core(_) => None,
         }
     }
 
@@ -78,7 +84,7 @@ impl CliError {
             Self::Usage { .. } => Exit::Usage,
             Self::Input { .. } => Exit::BadNotebook,
             Self::NoKernel { .. } | Self::KernelNotNamed { .. } => Exit::KernelStart,
-            Self::Output { .. } | Self::Signals { .. } | Self::Threads { .. } => Exit::Failed,
+            Self::Output { .. } | Self::Signals { .. } | Self::Watch { .. } | Self::Threads { .. } => Exit::Failed,
             Self::Core(error) => error.kind().into(),
         }
     }
@@ -89,7 +95,7 @@ impl CliError {
             Self::Input { source, .. } => source.kind(),
             Self::NoKernel { source, .. } | Self::Core(source) => source.kind(),
             Self::KernelNotNamed { .. } => ErrorKind::NotFound,
-            Self::Output { .. } | Self::Signals { .. } | Self::Threads { .. } => ErrorKind::Io,
+            Self::Output { .. } | Self::Signals { .. } | Self::Watch { .. } | Self::Threads { .. } => ErrorKind::Io,
         }
     }
 }

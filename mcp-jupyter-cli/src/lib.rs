@@ -13,6 +13,7 @@ mod preview;
 mod report;
 mod signals;
 mod telemetry;
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -34,6 +35,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(args) => on_runtime(commands::run(*args)),
         Command::Plan(args) => commands::plan(&args),
         Command::Graph(args) => commands::graph(&args),
+        Command::Watch(args) => on_runtime(commands::watch(*args)),
         Command::Papermill(args) => on_runtime(commands::papermill(*args)),
         Command::Inspect(args) => commands::inspect(&args),
         Command::Kernels(args) => on_runtime(commands::kernels(args)),

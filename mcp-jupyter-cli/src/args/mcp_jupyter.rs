@@ -6,6 +6,7 @@ use clap_complete::Shell;
 use super::papermill::PapermillArgs;
 use super::plan::{GraphArgs, PlanArgs};
 use super::run::RunArgs;
+use super::watch::WatchArgs;
 
 /// Run Jupyter notebooks: every output kept, the notebook always saved, no kernel left behind.
 #[derive(Debug, Parser)]
@@ -20,6 +21,7 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     Plan(PlanArgs),
     Graph(GraphArgs),
+    Watch(Box<WatchArgs>),
     Papermill(Box<PapermillArgs>),
     Inspect(InspectArgs),
     Kernels(KernelsArgs),

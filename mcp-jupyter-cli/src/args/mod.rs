@@ -5,8 +5,10 @@ mod papermill;
 mod plan;
 mod run;
 mod values;
+mod watch;
 
 pub(crate) use mcp_jupyter::{Cli, Command, CompletionsArgs, DoctorArgs, InspectArgs, KernelsArgs};
 pub(crate) use papermill::{LogLevel, PapermillArgs};
 pub(crate) use plan::{GraphArgs, GraphFormat, PlanArgs, PlanFormat, PlanRequestArgs, PreviewArgs};
-pub(crate) use run::{DestinationArgs, ParameterArgs, RunArgs, TransportArg};
+pub(crate) use run::{DestinationArgs, DisplayArgs, KernelArgs, ParameterArgs, RunArgs, TransportArg};
+pub(crate) use watch::WatchArgs;

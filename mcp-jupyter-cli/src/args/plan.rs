@@ -5,7 +5,7 @@ use mcp_jupyter_core::scheduler::Mode;
 
 use super::mcp_jupyter::EXIT_CODES;
 
-const TARGETS: &str = "\
+pub(super) const TARGETS: &str = "\
 Targets:
   CELL      a cell with its upstream: its id, the start of its id, or its index among all cells from 0, `3` or '#3'
   CELL+     also everything that depends on it

@@ -8,6 +8,7 @@ mod kernels;
 mod papermill;
 mod plan;
 mod run;
+mod watch;
 
 pub(crate) use completions::completions;
 pub(crate) use doctor::doctor;
@@ -17,3 +18,4 @@ pub(crate) use kernels::kernels;
 pub(crate) use papermill::papermill;
 pub(crate) use plan::plan;
 pub(crate) use run::run;
+pub(crate) use watch::watch;

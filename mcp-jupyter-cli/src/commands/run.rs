@@ -5,7 +5,7 @@ use mcp_jupyter_core::kernel::local::Transport;
 use mcp_jupyter_core::model::JsonMap;
 use mcp_jupyter_core::session::parameters::ParameterArguments;
 
-use crate::args::{DestinationArgs, ParameterArgs, RunArgs, TransportArg};
+use crate::args::{DestinationArgs, DisplayArgs, KernelArgs, ParameterArgs, RunArgs, TransportArg};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::job::{
@@ -19,14 +19,14 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, CliError> {
     let stops = Stops::listen()?;
     let parameters = parameters(&args.parameters, JsonMap::new())?;
     let jobs = jobs(&args, &parameters)?;
-    let report = Report::new(mode(&args), jobs.len() > 1);
+    let report = Report::new(mode(&args.display), jobs.len() > 1);
     let at_once = usize::from(args.jobs);
     let options = options(args, parameters, &jobs, &report)?;
     Ok(run_batch(Batch { jobs, at_once, options }, &report, stops).await)
 }
 
-fn mode(args: &RunArgs) -> Mode {
-    match &args.display {
+pub(super) fn mode(args: &DisplayArgs) -> Mode {
+    match args {
         display if display.json => Mode::Json,
         display if display.quiet => Mode::Quiet,
         display => Mode::Human {
@@ -96,10 +96,7 @@ pub(super) fn parameters(args: &ParameterArgs, defaults: JsonMap) -> Result<Json
 }
 
 fn options(args: RunArgs, parameters: JsonMap, jobs: &[Job], report: &Report) -> Result<Options, CliError> {
-    let transport = args.kernel.transport.map(|transport| match transport {
-        TransportArg::Ipc => Transport::Ipc,
-        TransportArg::Tcp => Transport::Tcp,
-    });
+    let transport = transport(&args.kernel);
     let control = args.control;
     let reads_stdin = jobs.iter().any(|job| job.input == Input::Stdin);
     Ok(Options {
@@ -131,6 +128,13 @@ fn options(args: RunArgs, parameters: JsonMap, jobs: &[Job], report: &Report) ->
             TerminalInput::source(report.screen())
         },
         papermill: None,
+    })
+}
+
+pub(super) fn transport(args: &KernelArgs) -> Option<Transport> {
+    args.transport.map(|transport| match transport {
+        TransportArg::Ipc => Transport::Ipc,
+        TransportArg::Tcp => Transport::Tcp,
     })
 }
 

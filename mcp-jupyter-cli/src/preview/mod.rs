@@ -66,25 +66,9 @@ impl Preview {
         self.notebook.cells()[cell.index].source()
     }
 
-    /// A reason in words: the kind first, as it is in JSON, then the names and the cell that are behind it.
+    /// A reason in words.
     pub(crate) fn explain(&self, reason: &StaleReason) -> String {
-        let via = reason.via.as_ref().map(|id| match self.index(id) {
-            Some(index) => format!("#{index}"),
-            None => "a removed cell".to_owned(),
-        });
-        let names = list(&reason.names);
-        let detail = match (reason.kind, via, names) {
-            (_, None, names) => names,
-            (StaleKind::Clobber, Some(via), Some(names)) => Some(format!("{names}, which {via} overwrites")),
-            (StaleKind::Restore, Some(via), Some(names)) => Some(format!("{names} for {via}")),
-            (_, Some(via), Some(names)) => Some(format!("{names} from {via}")),
-            (StaleKind::Restore, Some(via), None) => Some(format!("for {via}")),
-            (_, Some(via), None) => Some(format!("by {via}")),
-        };
-        detail.map_or_else(
-            || reason.kind.to_string(),
-            |detail| format!("{}: {detail}", reason.kind),
-        )
+        explain(reason, |id| self.index(id))
     }
 
     pub(crate) fn explain_skip(&self, skipped: &SkippedCell) -> String {
@@ -132,6 +116,26 @@ impl Preview {
                 cells.join(", ")
             )
         })
+    }
+}
+
+/// A reason in words: the kind first, as it is in JSON, then the names and the cell that are behind it.
+pub(crate) fn explain(reason: &StaleReason, index: impl Fn(&CellId) -> Option<usize>) -> String {
+    let via = reason.via.as_ref().map(|id| match index(id) {
+        Some(index) => format!("#{index}"),
+        None => "a removed cell".to_owned(),
+    });
+    let detail = match (reason.kind, via, list(&reason.names)) {
+        (_, None, names) => names,
+        (StaleKind::Clobber, Some(via), Some(names)) => Some(format!("{names}, which {via} overwrites")),
+        (StaleKind::Restore, Some(via), Some(names)) => Some(format!("{names} for {via}")),
+        (_, Some(via), Some(names)) => Some(format!("{names} from {via}")),
+        (StaleKind::Restore, Some(via), None) => Some(format!("for {via}")),
+        (_, Some(via), None) => Some(format!("by {via}")),
+    };
+    match detail {
+        Some(detail) => format!("{}: {detail}", reason.kind),
+        None => reason.kind.to_string(),
     }
 }
 

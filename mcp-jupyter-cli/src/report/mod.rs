@@ -18,6 +18,7 @@ use std::fmt::Debug;
 use std::io::{self, Write};
 
 use mcp_jupyter_core::engine::RunEvent;
+use mcp_jupyter_core::model::CellRef;
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -114,6 +115,26 @@ impl Report {
             }
             Stop::AtOnce(_) => "ending at once",
         });
+    }
+
+    /// Something to know that concerns no single run.
+    pub(crate) fn warning(&self, message: &str) {
+        self.screen.warning(message);
+    }
+
+    /// What people may like to know.
+    pub(crate) fn remark(&self, text: &str) {
+        if matches!(self.mode, Mode::Human { .. }) {
+            self.screen.print(&terminal::clean(text, false));
+        }
+    }
+
+    /// Why a cell is executed.
+    pub(crate) fn executing(&self, cell: &CellRef, why: &str) {
+        if matches!(self.mode, Mode::Human { .. }) {
+            let text = terminal::clean(&format!("{}: {why}", failure::cell_name(cell)), false);
+            self.screen.print(&self.screen.style().faint(&text));
+        }
     }
 
     /// All notebooks are done.

@@ -15,3 +15,4 @@ mod saving;
 mod selections;
 mod signals;
 mod usage;
+mod watching;

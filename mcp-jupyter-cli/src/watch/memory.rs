@@ -1,0 +1,123 @@
+//! What was executed, for an editor that does not know it yet.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use mcp_jupyter_core::model::CellId;
+use mcp_jupyter_core::session::notebook::{Cell, Notebook};
+
+/// The latest results of all cells.
+///
+/// An editor that had opened the notebook before they were written saves without them, and the kernel has executed these
+/// cells all the same: nothing would ever bring their outputs back.
+#[derive(Debug)]
+pub(super) struct Memory {
+    latest: Arc<Notebook>,
+    /// The execution counts that each cell has had with its present source.
+    counts: HashMap<CellId, HashSet<Option<i64>>>,
+}
+
+impl Memory {
+    /// Nothing was executed yet.
+    pub(super) fn new(notebook: &Arc<Notebook>) -> Self {
+        let mut memory = Self {
+            latest: Arc::clone(notebook),
+            counts: HashMap::new(),
+        };
+        memory.see(notebook);
+        memory
+    }
+
+    /// A run has made `after` of `found`.
+    pub(super) fn record(&mut self, found: &Notebook, after: &Arc<Notebook>) {
+        let earlier: HashMap<&CellId, &str> = self
+            .latest
+            .cells()
+            .iter()
+            .map(|cell| (cell.id(), cell.source()))
+            .collect();
+        let is_same = |cell: &&Cell| earlier.get(cell.id()) == Some(&cell.source());
+        let same: HashSet<&CellId> = after.cells().iter().filter(is_same).map(Cell::id).collect();
+        self.counts.retain(|id, _| same.contains(id));
+        self.latest = Arc::clone(after);
+        self.see(found);
+        self.see(after);
+    }
+
+    fn see(&mut self, notebook: &Notebook) {
+        for cell in notebook.cells() {
+            let counts = self.counts.entry(cell.id().clone()).or_default();
+            counts.insert(cell.execution_count());
+        }
+    }
+
+    /// Gives the cells of an edited notebook their results back, where the source is the same and what the editor has is an
+    /// earlier state; any other outputs are somebody's will. Tells whether there was such a cell.
+    pub(super) fn restore(&self, edited: &mut Notebook) -> bool {
+        let mut is_restored = false;
+        let ids = edited.ids_as_in(&self.latest);
+        let latest: HashMap<&CellId, &Cell> = self.latest.cells().iter().map(|cell| (cell.id(), cell)).collect();
+        for (cell, id) in edited.cells_mut().iter_mut().zip(&ids) {
+            if let Some(latest) = latest.get(id)
+                && latest.source() == cell.source()
+                && latest.execution_count() != cell.execution_count()
+                && self
+                    .counts
+                    .get(id)
+                    .is_some_and(|counts| counts.contains(&cell.execution_count()))
+            {
+                cell.outputs_mut().clone_from(&latest.outputs().to_vec());
+                cell.set_execution_count(latest.execution_count());
+                is_restored = true;
+            }
+        }
+        is_restored
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notebook(cells: &[(&str, Option<i64>)]) -> Arc<Notebook> {
+        let empty = br#"{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}"#;
+        let mut notebook = Notebook::parse(empty).unwrap();
+        let cell = |(at, (source, count)): (usize, &(&str, Option<i64>))| {
+            let mut cell = Cell::new_code(format!("c{at}").into(), source);
+            cell.set_execution_count(*count);
+            cell
+        };
+        notebook.cells_mut().extend(cells.iter().enumerate().map(cell));
+        Arc::new(notebook)
+    }
+
+    fn restored(memory: &Memory, edited: &[(&str, Option<i64>)]) -> Vec<Option<i64>> {
+        let mut edited = (*notebook(edited)).clone();
+        memory.restore(&mut edited);
+        edited.cells().iter().map(Cell::execution_count).collect()
+    }
+
+    #[test]
+    fn any_earlier_state_is_brought_up_to_date() {
+        let first = notebook(&[("x", None), ("y", None)]);
+        let mut memory = Memory::new(&first);
+        let second = notebook(&[("x", Some(1)), ("y", Some(2))]);
+        memory.record(&first, &second);
+        let third = notebook(&[("x", Some(1)), ("y", Some(3))]);
+        memory.record(&second, &third);
+        assert_eq!(restored(&memory, &[("x", None), ("y", Some(2))]), [Some(1), Some(3)]);
+        assert_eq!(restored(&memory, &[("x", None), ("y", None)]), [Some(1), Some(3)]);
+    }
+
+    #[test]
+    fn edited_cells_and_results_of_others_are_left_alone() {
+        let first = notebook(&[("x", None), ("y", None)]);
+        let mut memory = Memory::new(&first);
+        let second = notebook(&[("x", Some(1)), ("y", Some(2))]);
+        memory.record(&first, &second);
+        assert_eq!(restored(&memory, &[("z", None), ("y", Some(9))]), [None, Some(9)]);
+        let third = notebook(&[("z", Some(3)), ("y", Some(2))]);
+        memory.record(&notebook(&[("z", Some(1)), ("y", Some(2))]), &third);
+        assert_eq!(restored(&memory, &[("z", None), ("n", None)]), [None, None]);
+    }
+}
