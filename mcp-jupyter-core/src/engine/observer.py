@@ -385,29 +385,25 @@ def is_of_pandas(value):
 
 
 class Entry:
-    """What is remembered of the object that a name is bound to."""
+    """What is remembered of the object that a name is bound to: small scalars themselves, of others nothing but traces."""
 
-    __slots__ = ("identity", "kind", "guard", "fingerprint", "digest")
+    __slots__ = ("identity", "kind", "scalar", "weak", "fingerprint", "digest")
+
+    def __init__(self, value, budget):
+        """The budget may be too small for the value's content."""
+        kind = type(value)
+        self.identity, self.kind = id(value), id(kind)
+        self.scalar = value if is_small(value, kind) else MISSING
+        self.weak = weak(value) if self.scalar is MISSING else None
+        exhausted = budget.is_exhausted()
+        self.digest = None if exhausted else digest_of(value, budget)
+        self.fingerprint = self.digest if self.digest or exhausted else fingerprint(value, budget)
 
     def is_about(self, value):
         """Whether it is the same object; an identity alone may have been given to another one."""
         if self.identity != id(value) or self.kind != id(type(value)):
             return False
-        return self.guard is None or (self.guard() if type(self.guard) is weakref.ref else self.guard[0]) is value
-
-
-def remember(value, budget, before):
-    """An entry for a value; the budget may be too small for its content."""
-    kind = type(value)
-    entry = Entry()
-    entry.identity, entry.kind = id(value), id(kind)
-    if is_small(value, kind) and before is not None and before.is_about(value):
-        return before
-    entry.guard = guard(value, kind)
-    exhausted = budget.is_exhausted()
-    entry.digest = None if exhausted else digest_of(value, budget)
-    entry.fingerprint = entry.digest if entry.digest or exhausted else fingerprint(value, budget)
-    return entry
+        return self.scalar is value or self.scalar is MISSING and (self.weak is None or self.weak() is value)
 
 
 def is_small(value, kind):
@@ -416,9 +412,9 @@ def is_small(value, kind):
     return kind is int and value.bit_length() <= 256 or kind in (float, bool, complex, type(None))
 
 
-def guard(value, kind):
+def weak(value):
     try:
-        return (value,) if is_small(value, kind) else weakref.ref(value)
+        return weakref.ref(value)
     except TypeError:
         return None
 
@@ -465,7 +461,10 @@ class Observer:
         bound, mutated = [], []
         for name, value in names.items():
             old = before.get(name)
-            entry = now[name] = remember(value, budget, old)
+            if old is not None and old.scalar is value:
+                now[name] = old
+                continue
+            entry = now[name] = Entry(value, budget)
             if old is None or not old.is_about(value):
                 bound.append(name)
             elif None not in (old.fingerprint, entry.fingerprint) and old.fingerprint != entry.fingerprint:
