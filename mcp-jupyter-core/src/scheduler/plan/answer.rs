@@ -33,7 +33,11 @@ impl Closure<'_> {
             };
             if let Some(reason) = &self.planned[position as usize] {
                 let delete_before = deletions.get(&position).map(|names| text(names)).unwrap_or_default();
-                let only_for_others = matches!(reason.kind, StaleKind::Restore | StaleKind::Clobber);
+                let only_for_others = match reason.kind {
+                    StaleKind::Restore | StaleKind::Clobber => true,
+                    StaleKind::Upstream => self.is_as_expected(position),
+                    _ => false,
+                };
                 let marks = self.graph.nodes[position as usize].analysis.marks;
                 if marks.expensive && only_for_others && !self.request.allow_expensive {
                     plan.needs_consent.push(cell.cell_ref());
@@ -56,6 +60,12 @@ impl Closure<'_> {
         plan.delete_after = text(&self.leftovers());
         plan.warnings = self.warnings();
         plan
+    }
+
+    /// Whether the last execution gave what another one will: it is repeated for the sake of the objects alone.
+    fn is_as_expected(&self, position: u32) -> bool {
+        let execution = self.execution(position).filter(|execution| execution.succeeded);
+        execution.is_some_and(|execution| execution.version == self.versions[position as usize])
     }
 
     fn why_not(&self, position: u32) -> (SkipReason, Option<CellId>) {
