@@ -38,6 +38,8 @@ pub(super) struct Graph {
     read_across: Vec<bool>,
     /// Where the reads and writes of each cell begin, all of them counted through.
     starts: Vec<(u32, u32)>,
+    /// Cells that may write everything, in notebook order.
+    opaque: Vec<u32>,
     flow: Flow,
 }
 
@@ -237,6 +239,8 @@ impl Graph {
     }
 
     fn connect(&mut self) {
+        let writes_all = |position: &u32| self.nodes[*position as usize].flow.writes_all;
+        self.opaque = self.positions().filter(writes_all).collect();
         self.dag.reserve_exact_nodes(self.nodes.len());
         for _ in &self.nodes {
             self.dag.add_node(());
@@ -247,23 +251,25 @@ impl Graph {
         }
     }
 
-    /// Adds the edges into a cell.
+    /// Adds the edges into a cell. Where code that may write everything stands between a name's last known writer and the
+    /// cell, it may have written the name as well: an edge without names, which nobody is shown.
     fn connect_one(&mut self, position: u32, writers: &mut Vec<(u32, NameId)>) {
-        let node = &self.nodes[position as usize];
+        let reads = &self.nodes[position as usize].flow.reads;
+        writers.clear();
+        writers.extend(reads.iter().filter_map(|read| Some((read.writer?, read.name))));
+        writers.sort_unstable();
+        let opaque = self.opaque.partition_point(|opaque| *opaque < position).checked_sub(1);
+        let opaque = opaque.map(|last| self.opaque[last]);
+        let reader = NodeIndex::from(position);
+        for group in writers.chunk_by(|a, b| a.0 == b.0) {
+            let names = group.iter().map(|(_, name)| *name).collect();
+            self.dag.add_edge(NodeIndex::from(group[0].0), reader, names);
+        }
+        if let Some(opaque) = opaque
+            && writers.iter().any(|(writer, _)| *writer < opaque)
+            && writers.iter().all(|(writer, _)| *writer != opaque)
         {
-            writers.clear();
-            writers.extend(
-                node.flow
-                    .reads
-                    .iter()
-                    .filter_map(|read| Some((read.writer?, read.name))),
-            );
-            writers.sort_unstable();
-            for group in writers.chunk_by(|a, b| a.0 == b.0) {
-                let names = group.iter().map(|(_, name)| *name).collect();
-                self.dag
-                    .add_edge(NodeIndex::from(group[0].0), NodeIndex::from(position), names);
-            }
+            self.dag.add_edge(NodeIndex::from(opaque), reader, Vec::new());
         }
     }
 
@@ -310,7 +316,8 @@ impl Graph {
 
     pub(super) fn edges(&self, document: &Document, names: &Names) -> Vec<Edge> {
         let cell = |node: NodeIndex<u32>| document.cells[self.nodes[node.index()].place].cell_ref();
-        let edges = self.dag.edge_references().map(|edge| {
+        let shown = self.dag.edge_references().filter(|edge| !edge.weight().is_empty());
+        let edges = shown.map(|edge| {
             use petgraph::visit::EdgeRef;
             Edge {
                 from: cell(edge.source()),

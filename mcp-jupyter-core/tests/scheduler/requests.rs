@@ -218,3 +218,16 @@ fn other_languages_run_from_the_first_edit_to_the_end() {
     assert_eq!(edges, [(0, 1), (1, 2)]);
     assert!(planner.effects().iter().all(|(_, effects)| effects.unknown.is_some()));
 }
+
+#[test]
+fn a_target_takes_code_that_may_have_changed_what_it_reads() {
+    let mut planner = Planner::default();
+    planner.sync(document(&["x = 1", "exec(input())", "y = x"]));
+    let request = PlanRequest {
+        targets: vec![Target::Cell("c2".into())],
+        ..PlanRequest::default()
+    };
+    assert_eq!(order(&planner.plan(&request).unwrap()), [0, 1, 2]);
+    assert_eq!(planner.downstream(&"c1".into()).len(), 1);
+    assert!(planner.edges().iter().all(|edge| !edge.names.is_empty()));
+}

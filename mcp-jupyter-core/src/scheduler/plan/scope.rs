@@ -36,8 +36,14 @@ impl Scope {
         for position in graph.upstream(chosen) {
             scope.targeted[position as usize] = true;
         }
+        let mut known: FxHashSet<&CellId> = FxHashSet::default();
+        if !request.excluded.is_empty() {
+            known.extend(document.cells.iter().map(|cell| &cell.id));
+        }
         for cell in &request.excluded {
-            check(cell, document)?;
+            if !known.contains(cell) {
+                return Err(SchedulerError::NoSuchCell { cell: cell.clone() });
+            }
             if let Some(position) = graph.position(cell) {
                 scope.excluded[position as usize] = true;
             }

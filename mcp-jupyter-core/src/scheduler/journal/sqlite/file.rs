@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -63,6 +63,7 @@ pub(super) struct Opened {
 
 /// Opens the file or makes one; one of ours that is damaged is moved aside first.
 pub(super) fn open(path: &Path) -> Result<Opened, Failure> {
+    let _turn = take_turn(path)?;
     create(path)?;
     match open_sound(path) {
         Err(failure) if failure.is_damage() && is_ours(path) => {
@@ -83,14 +84,31 @@ pub(super) fn open(path: &Path) -> Result<Opened, Failure> {
     }
 }
 
-/// Makes an empty file where there is none. The files that SQLite puts beside it get its permissions.
+/// Waits until nobody else opens the file: SQLite does not wait for whoever else is just turning it to WAL, it fails. The
+/// turn ends when the value is dropped, or the process is gone.
+fn take_turn(path: &Path) -> Result<File, Failure> {
+    let mut name = OsString::from(path);
+    name.push("-open");
+    let file = private().append(true).create(true).open(name)?;
+    file.lock()?;
+    Ok(file)
+}
+
+/// Makes an empty file where there is none. The files that SQLite puts beside it get its permissions. One that is there is
+/// not opened: closing it would end the locks of this process's other connections.
 fn create(path: &Path) -> Result<(), Failure> {
+    match private().append(true).create_new(true).open(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// For files that only their owner may read.
+fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.append(true).create(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?;
-    Ok(())
+    options
 }
 
 fn open_sound(path: &Path) -> Result<Connection, Failure> {
