@@ -4,3 +4,4 @@
 mod corpus;
 mod incremental;
 mod requests;
+mod syntax;

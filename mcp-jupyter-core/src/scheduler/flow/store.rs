@@ -19,8 +19,6 @@ pub(super) const IMMUTABLE: ObjId = 0;
 
 /// Parts of an object beyond this many are not followed down, only up.
 const MAX_PARTS: usize = 64;
-/// How deep tuples are looked into.
-const MAX_NESTING: u32 = 6;
 /// How deep the shape of an object is looked at.
 const MAX_SHAPE: u32 = 4;
 /// How many objects a search looks at.
@@ -90,6 +88,8 @@ pub(super) struct Obj {
     pub(super) parts: Objs,
     /// The one that stands for parts that nobody knows.
     pub(super) element: Option<ObjId>,
+    /// For a tuple: something in it can change.
+    can_change: bool,
     holders: SmallVec<[ObjId; 2]>,
     /// Names that were bound to it; perhaps they are no longer.
     names: SmallVec<[NameId; 2]>,
@@ -144,6 +144,7 @@ impl Store {
             kind,
             parts: Objs::new(),
             element: None,
+            can_change: false,
             holders: SmallVec::new(),
             names: SmallVec::new(),
             origin,
@@ -224,17 +225,9 @@ impl Store {
 
     /// Nothing can change it, nor anything in it.
     pub(super) fn is_immutable(&self, id: ObjId) -> bool {
-        self.is_immutable_within(id, MAX_NESTING)
-    }
-
-    /// Tuples may hold each other in circles.
-    fn is_immutable_within(&self, id: ObjId, depth: u32) -> bool {
         match self.kind(id) {
             Kind::Immutable | Kind::Text(_) | Kind::External(_) => true,
-            Kind::Tuple if depth > 0 => {
-                let mut parts = self.obj(id).parts.iter();
-                parts.all(|part| self.is_immutable_within(*part, depth - 1))
-            }
+            Kind::Tuple => !self.obj(id).can_change,
             _ => false,
         }
     }
@@ -254,6 +247,21 @@ impl Store {
         let is_old = |id: ObjId| id < self.first_new;
         self.connected |= is_old(holder) && (is_old(part) || !self.obj(part).parts.is_empty());
         self.objs[part as usize].holders.push(holder);
+        if !self.is_immutable(part) {
+            self.set_can_change(holder);
+        }
+    }
+
+    /// A tuple got something that can change, so those that hold the tuple have, too.
+    fn set_can_change(&mut self, tuple: ObjId) {
+        let mut waiting = vec![tuple];
+        while let Some(id) = waiting.pop() {
+            let obj = &mut self.objs[id as usize];
+            if matches!(obj.kind, Kind::Tuple) && !obj.can_change {
+                obj.can_change = true;
+                waiting.extend(&obj.holders);
+            }
+        }
     }
 
     /// Whoever changes `part` changes `holder`, though `part` is not one of its items.

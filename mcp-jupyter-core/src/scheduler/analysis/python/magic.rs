@@ -5,7 +5,7 @@ use ruff_python_ast::IpyEscapeKind;
 use crate::scheduler::analysis::ir::{Instr, Made, Reg};
 
 use super::scope::{Compiler, IMMUTABLE};
-use super::{parse, split_word};
+use super::{parse_sound, split_word};
 
 /// Line magics that leave names alone.
 const HARMLESS: &str = "\
@@ -76,12 +76,11 @@ impl Compiler<'_> {
 
     /// The value of an expression in a text; none where it is no expression, as IPython leaves it then.
     fn expression_in(&mut self, text: &str) -> Reg {
-        let text = text.trim();
-        let parsed = parse(text);
+        let Some(parsed) = parse_sound(text.trim()) else {
+            return IMMUTABLE;
+        };
         match &parsed.syntax().body[..] {
-            [ruff_python_ast::Stmt::Expr(expression)] if parsed.has_no_syntax_errors() => {
-                self.nested(IMMUTABLE, |this| this.expr(&expression.value))
-            }
+            [ruff_python_ast::Stmt::Expr(expression)] => self.nested(IMMUTABLE, |this| this.expr(&expression.value)),
             _ => IMMUTABLE,
         }
     }
@@ -103,8 +102,7 @@ impl Compiler<'_> {
     }
 
     fn timed(&mut self, code: &str) {
-        let parsed = parse(code);
-        self.nested((), |this| this.in_function(&parsed.syntax().body));
+        self.nested((), |this| this.code_in_function(code));
         self.emit(Instr::Nondeterministic);
     }
 
@@ -222,11 +220,13 @@ impl Compiler<'_> {
     /// The body of a cell magic that executes it as it is.
     fn cell_code(&mut self, body: &str) {
         let body = super::dedent(body);
-        let parsed = parse(&body);
-        if parsed.has_syntax_errors() {
-            return self.opaque(true, true, "it is not valid Python, so what it does is not known");
+        if let Some((name, line, body)) = super::split_cell_magic(&body) {
+            return self.nested((), |this| this.cell_magic(name, line, body));
         }
-        self.module(parsed.syntax(), &body);
+        match parse_sound(&body) {
+            Some(parsed) => self.module(parsed.syntax(), &body),
+            None => self.opaque(true, true, "it is not valid Python, so what it does is not known"),
+        }
     }
 
     /// A magic puts its result into a variable.

@@ -4,6 +4,7 @@
 //! known by name (`magic`); one that is not is called opaque.
 
 mod bound_names;
+mod depth;
 mod expression;
 mod function;
 mod magic;
@@ -28,9 +29,6 @@ use self::scope::Compiler;
 /// Sources of more bytes than this are not analysed.
 const LONGEST_SOURCE: usize = 4 << 20;
 
-/// Deeper brackets are not parsed: whoever writes them does not want them to be read.
-const DEEPEST_NESTING: usize = 150;
-
 /// Magics that work without their `%` (IPython's automagic), where the line is no Python.
 const AUTOMAGIC: &[&str] = &[
     "cat", "cd", "clear", "conda", "cp", "ls", "ll", "mamba", "man", "mkdir", "more", "mv", "pip", "pwd", "rm",
@@ -44,7 +42,7 @@ pub struct PythonAnalyzer;
 impl Analyzer for PythonAnalyzer {
     fn analyze(&self, source: &str, names: &mut Names) -> Analysis {
         let marks = Marks::of(source);
-        if source.len() > LONGEST_SOURCE || nesting(source) > DEEPEST_NESTING {
+        if source.len() > LONGEST_SOURCE || depth::is_too_deep(source) {
             return Analysis {
                 body: opaque("the cell is too large or nested too deeply to be analysed").into(),
                 digest: digest_of(source.as_bytes()),
@@ -53,13 +51,11 @@ impl Analyzer for PythonAnalyzer {
         }
         let text = dedent(source);
         let mut compiler = Compiler::new(names);
-        let digest = match text.strip_prefix("%%") {
-            Some(magic) => {
-                let (first, body) = magic.split_once('\n').unwrap_or((magic, ""));
-                let (name, line) = split_word(first);
+        let digest = match split_cell_magic(&text) {
+            Some((name, line, body)) => {
                 compiler.cell_magic(name, line, body);
                 if magic::is_python(name) {
-                    digest_under(first, body)
+                    digest_under(&[name, line], body)
                 } else {
                     digest_of(source.as_bytes())
                 }
@@ -78,16 +74,15 @@ impl Compiler<'_> {
     /// A cell without a cell magic; gives the digest of its code.
     fn cell(&mut self, text: &str) -> SourceDigest {
         let parsed = parse(text);
-        if parsed.has_no_syntax_errors() {
+        if parsed.has_valid_syntax() {
             self.module(parsed.syntax(), text);
             return digest_of_code(&parsed, text);
         }
-        if let Some(explicit) = with_automagic(text) {
-            let parsed = parse(&explicit);
-            if parsed.has_no_syntax_errors() {
-                self.module(parsed.syntax(), &explicit);
-                return digest_of_code(&parsed, &explicit);
-            }
+        if let Some(explicit) = with_automagic(text)
+            && let Some(parsed) = parse_sound(&explicit)
+        {
+            self.module(parsed.syntax(), &explicit);
+            return digest_of_code(&parsed, &explicit);
         }
         let errors: Vec<TextRange> = parsed.errors().iter().map(|error| error.location).collect();
         let is_sound = |statement: &&Stmt| {
@@ -123,11 +118,10 @@ impl Compiler<'_> {
 
     /// Code in a literal, as `exec("…")` and magics have it; gives the value of its last expression.
     fn code(&mut self, code: &str) -> super::ir::Reg {
-        let parsed = parse(code);
-        if parsed.has_syntax_errors() || nesting(code) > DEEPEST_NESTING {
+        let Some(parsed) = parse_sound(code) else {
             self.opaque(true, true, "it executes code that is not valid Python");
             return self.unknown();
-        }
+        };
         let Some((last, rest)) = parsed.syntax().body.split_last() else {
             return scope::IMMUTABLE;
         };
@@ -144,10 +138,25 @@ impl Compiler<'_> {
         if self.frames.len() == 1 {
             return self.nested(scope::IMMUTABLE, |this| this.code(code));
         }
-        let parsed = parse(code);
-        self.nested((), |this| this.in_function(&parsed.syntax().body));
+        self.nested((), |this| this.code_in_function(code));
         self.unknown()
     }
+
+    /// Code that cannot bind names outside, as `%timeit` has it.
+    fn code_in_function(&mut self, code: &str) {
+        match parse_sound(code) {
+            Some(parsed) => self.in_function(&parsed.syntax().body),
+            None => self.opaque(true, true, "it executes code that is not valid Python"),
+        }
+    }
+}
+
+/// The tree of a text that is Python, and one that can be walked.
+fn parse_sound(text: &str) -> Option<Parsed<ModModule>> {
+    if depth::is_too_deep(text) {
+        return None;
+    }
+    Some(parse(text)).filter(Parsed::has_valid_syntax)
 }
 
 fn parse(text: &str) -> Parsed<ModModule> {
@@ -176,39 +185,16 @@ fn digest_of_code(parsed: &Parsed<ModModule>, text: &str) -> SourceDigest {
 }
 
 /// The digest of a cell under a magic that executes it as Python.
-fn digest_under(magic: &str, body: &str) -> SourceDigest {
+fn digest_under(magic: &[&str], body: &str) -> SourceDigest {
     let body = dedent(body);
-    let parsed = parse(&body);
-    let mut whole = magic.trim().as_bytes().to_vec();
+    let mut whole = magic.join(" ").into_bytes();
     whole.push(b'\n');
-    whole.extend(if parsed.has_no_syntax_errors() {
-        digest_of_code(&parsed, &body)
-    } else {
-        digest_of(body.as_bytes())
+    let parsed = parse_sound(&body).filter(|_| split_cell_magic(&body).is_none());
+    whole.extend(match parsed {
+        Some(parsed) => digest_of_code(&parsed, &body),
+        None => digest_of(body.as_bytes()),
     });
     digest_of(&whole)
-}
-
-/// How deep brackets are nested, or operators are chained, whichever would make a tree deeper.
-fn nesting(source: &str) -> usize {
-    let (mut depth, mut deepest, mut run, mut last) = (0_usize, 0, 0_usize, 0);
-    for byte in source.bytes() {
-        match byte {
-            b'(' | b'[' | b'{' => depth += 1,
-            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        run = match byte {
-            b'-' | b'+' | b'~' | b'*' | b'!' if byte == last => run + 1,
-            b' ' => run,
-            _ => 0,
-        };
-        if byte != b' ' {
-            last = byte;
-        }
-        deepest = deepest.max(depth).max(run);
-    }
-    deepest
 }
 
 /// The source without blank lines at its start and without the indentation of its first line, as IPython takes it.
@@ -245,6 +231,14 @@ fn with_automagic(text: &str) -> Option<String> {
         })
         .collect();
     changed.then(|| lines.concat())
+}
+
+/// The name, the line and the body of a cell magic.
+fn split_cell_magic(text: &str) -> Option<(&str, &str, &str)> {
+    let magic = text.strip_prefix("%%")?;
+    let (first, body) = magic.split_once(['\n', '\r']).unwrap_or((magic, ""));
+    let (name, line) = split_word(first);
+    Some((name, line, body))
 }
 
 /// The first word and what follows it.
