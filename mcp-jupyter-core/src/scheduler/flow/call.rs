@@ -479,7 +479,7 @@ impl CellRun<'_> {
     }
 
     fn given(&mut self, path: &str, gives: Gives, args: &Passed) -> Objs {
-        let origin = self.names.intern(path.split('.').next().unwrap_or(path));
+        let origin = self.names.intern(library::library_of(path));
         match gives {
             Gives::Scalar => smallvec![IMMUTABLE],
             Gives::New => {

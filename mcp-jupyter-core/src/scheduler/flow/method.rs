@@ -12,10 +12,14 @@ use super::store::{IMMUTABLE, Kind, ObjId, Objs};
 
 impl CellRun<'_> {
     pub(super) fn is_pandas(&self, id: ObjId) -> bool {
+        self.is_from(id, |library| matches!(library, "pandas" | "polars"))
+    }
+
+    fn is_from(&self, id: ObjId, library: impl Fn(&str) -> bool) -> bool {
         self.store
             .obj(id)
             .origin
-            .is_some_and(|origin| matches!(self.names.get(origin), "pandas" | "polars"))
+            .is_some_and(|origin| library(self.names.get(origin)))
     }
 
     /// `of[…] = values`, `of.name = values`
@@ -88,6 +92,9 @@ impl CellRun<'_> {
                 smallvec![self.make(Kind::LibraryMethod(id, name), None)]
             }
             _ if library::is_scalar_attribute(self.names.get(name)) => smallvec![IMMUTABLE],
+            Kind::Unknown if let Some(path) = library::drawn_by(self.names.get(name)) => {
+                smallvec![self.external_named(path)]
+            }
             _ if library::method(self.names.get(name)) == Method::Mutates => {
                 let method = self.make(Kind::LibraryMethod(id, name), None);
                 self.store.hold(method, id);
@@ -229,7 +236,9 @@ impl CellRun<'_> {
             Method::Mutates => {
                 self.own_methods(id, name, args);
                 let parts = self.items(&[id]);
-                self.store_into(&[id], &flat);
+                let copies_data =
+                    self.is_from(id, library::is_drawing) && !text.starts_with("add_") && text != "legend";
+                self.store_into(&[id], if copies_data { &[] } else { &flat });
                 let iterators: Vec<ObjId> = flat.into_iter().filter(|arg| self.is_iterator(*arg)).collect();
                 let consumed = self.consume(&iterators);
                 consumed.iter().for_each(|item| self.store.hold(id, *item));
@@ -248,7 +257,10 @@ impl CellRun<'_> {
                 if text == "sample" && self.keyword(args, "random_state").is_none() {
                     self.draw("<numpy.random>");
                 }
-                self.copy_of(id)
+                match library::drawn_by(&text) {
+                    Some(drawing) => self.drawing(drawing),
+                    None => self.copy_of(id),
+                }
             }
             Method::Item => self.items(&[id]),
             Method::View => self.holding(view_kind(&text), &[smallvec![id]]),
@@ -262,6 +274,12 @@ impl CellRun<'_> {
                 smallvec![result]
             }
         }
+    }
+
+    /// What shows a table, and shares nothing with it.
+    fn drawing(&mut self, path: &str) -> Objs {
+        let origin = self.names.intern(library::library_of(path));
+        self.make_one(Kind::Unknown, Some(origin))
     }
 
     fn is_iterator(&self, id: ObjId) -> bool {
@@ -306,14 +324,35 @@ impl CellRun<'_> {
         };
         match self.store.kind(id) {
             Kind::Immutable | Kind::Function(_) | Kind::Method(..) | Kind::LibraryMethod(..) => Method::Scalar,
-            Kind::Unknown | Kind::Instance(_) if method == "plot" && !self.is_pandas(id) && used != Used::Yes => {
+            Kind::Unknown | Kind::Instance(_) if self.draws(id, method, used) => Method::Mutates,
+            Kind::Unknown if matches!(known, Method::Mutates) && self.is_from(id, library::is_fluent) => {
+                Method::Unknown
+            }
+            Kind::Unknown if matches!((method, used), ("append" | "add", Used::Yes)) && self.is_pandas(id) => {
+                Method::Copies
+            }
+            _ if known == Method::Unknown && used != Used::Yes && !self.only_looks(id, method, args, used) => {
                 Method::Mutates
             }
-            _ => match (known, used) {
-                (Method::Unknown, Used::No | Used::Displayed) => Method::Mutates,
-                (known, _) => known,
-            },
+            _ => known,
         }
+    }
+
+    /// Whether a method adds to a drawing, whatever is done with its result.
+    fn draws(&self, id: ObjId, method: &str, used: Used) -> bool {
+        if self.is_from(id, library::is_drawing) {
+            return library::draws(method);
+        }
+        method == "plot"
+            && used != Used::Yes
+            && !self.is_from(id, |library| library::is_table(library) || library::is_fluent(library))
+    }
+
+    /// Whether a method that nobody knows leaves its object alone though its result is not used.
+    fn only_looks(&self, id: ObjId, method: &str, args: &Passed, used: Used) -> bool {
+        let shows_table =
+            used == Used::Displayed && self.is_from(id, library::is_table) && !self.is_true(args, "append");
+        shows_table || library::only_looks(method) || self.is_from(id, library::is_fluent)
     }
 
     /// What a statement of SQL does to its connection: one that only reads gives a view.

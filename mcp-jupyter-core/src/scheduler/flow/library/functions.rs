@@ -414,8 +414,8 @@ fn is_copying(path: &str) -> bool {
     match root {
         "math" | "cmath" | "statistics" | "operator" | "re" | "json" | "string" | "decimal" | "fractions"
         | "datetime" | "hashlib" | "base64" | "struct" | "textwrap" | "time" | "scipy" | "matplotlib" | "seaborn"
-        | "pprint" | "collections" | "bisect" | "heapq" | "copy" | "html" | "calendar" | "warnings" | "unicodedata"
-        | "tqdm" => true,
+        | "hvplot" | "pprint" | "collections" | "bisect" | "heapq" | "copy" | "html" | "calendar" | "warnings"
+        | "unicodedata" | "tqdm" => true,
         "sklearn" | "statsmodels" => !name.starts_with(char::is_uppercase),
         _ => false,
     }

@@ -124,6 +124,52 @@ pub(in crate::scheduler::flow) fn is_scalar_attribute(name: &str) -> bool {
     )
 }
 
+/// Whether a method whose result is not used is still none that changes its object, by the way it is called.
+pub(in crate::scheduler::flow) fn only_looks(name: &str) -> bool {
+    const PREFIXES: &[&str] = &["describe_", "evaluate_", "get_", "has_", "predict_", "view_"];
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || matches!(name, "savefig" | "show")
+}
+
+/// Methods of figures and axes that add to them and give what they have added.
+static DRAWING: Words = Words::new(
+    "\
+    annotate axhline axhspan axline axvline axvspan bar bar_label barbs barh boxplot broken_barh clabel colorbar contour \
+    contour3D contourf errorbar eventplot fill fill_between fill_betweenx grid hexbin hist hist2d hlines imshow inset_axes \
+    legend loglog map map_dataframe matshow pcolor pcolormesh pie plot plot_surface plot_trisurf plot_wireframe quiver \
+    scatter secondary_xaxis secondary_yaxis semilogx semilogy set specgram spy stackplot stairs stem step streamplot \
+    subplots subplots_adjust suptitle table text tick_params tight_layout tricontour tricontourf triplot tripcolor twinx \
+    twiny violinplot vlines",
+);
+
+/// Whether a method adds to the figure or the axes that it is called on.
+pub(in crate::scheduler::flow) fn draws(name: &str) -> bool {
+    DRAWING.contain(name) || name.starts_with("set_") || name.starts_with("add_")
+}
+
+/// What draws a table of data, as a method or as an attribute whose methods do.
+pub(in crate::scheduler::flow) fn drawn_by(name: &str) -> Option<&'static str> {
+    match name {
+        "plot" => Some("matplotlib.plot"),
+        "hvplot" => Some("hvplot.plot"),
+        _ => None,
+    }
+}
+
+/// Whether a library's objects are never changed by their methods, which give another object.
+pub(in crate::scheduler::flow) fn is_fluent(library: &str) -> bool {
+    matches!(library, "altair" | "plotnine" | "seaborn.objects")
+}
+
+/// Whether a library's objects are tables, whose methods change them only if they say so.
+pub(in crate::scheduler::flow) fn is_table(library: &str) -> bool {
+    matches!(library, "dask" | "geopandas" | "pandas" | "polars" | "xarray")
+}
+
+/// Whether a library's objects are drawings, which copy the data that they are given.
+pub(in crate::scheduler::flow) fn is_drawing(library: &str) -> bool {
+    matches!(library, "matplotlib" | "seaborn" | "mpl_toolkits")
+}
+
 /// Methods that write their object to the file that their first argument names.
 pub(in crate::scheduler::flow) fn file_method(name: &str) -> Option<Access> {
     let writes = matches!(

@@ -12,8 +12,11 @@ use std::sync::OnceLock;
 use rustc_hash::FxHashSet;
 
 pub(super) use self::functions::{Gives, Wrapper, describe, is_seeded_by_argument, path_argument, wrapper};
-pub(super) use self::methods::{Method, file_method, is_scalar_attribute, method, returns_itself};
-pub(super) use self::modules::{exports, is_builtin, may_be_local, sets_options, state_of, uses_options};
+pub(super) use self::methods::{
+    Method, drawn_by, draws, file_method, is_drawing, is_fluent, is_scalar_attribute, is_table, method, only_looks,
+    returns_itself,
+};
+pub(super) use self::modules::{exports, is_builtin, library_of, may_be_local, sets_options, state_of, uses_options};
 
 /// A set of words, written as one text.
 struct Words {

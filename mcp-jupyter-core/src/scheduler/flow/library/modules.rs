@@ -32,15 +32,21 @@ pub(super) fn root(path: &str) -> &str {
     path.split('.').next().unwrap_or(path)
 }
 
+/// The library that an object is said to come from, if the function at `path` makes it.
+pub(in crate::scheduler::flow) fn library_of(path: &str) -> &str {
+    const WITHIN: &str = "seaborn.objects";
+    if path.starts_with(WITHIN) { WITHIN } else { root(path) }
+}
+
 /// Modules that `sys.path` seldom decides about: Python's own, and libraries that are installed.
 static INSTALLED: Words = Words::new(
     "\
     IPython PIL __future__ abc altair argparse array ast asyncio base64 bisect bokeh bs4 builtins bz2 calendar cmath \
     collections concurrent contextlib copy csv ctypes cv2 cycler dask dataclasses datetime decimal difflib duckdb \
-    email enum errno fractions functools gc geopandas getpass glob graphlib gzip hashlib heapq hmac html http \
+    email enum errno fractions functools gc geopandas getpass glob graphlib gzip hashlib heapq hmac html http hvplot \
     importlib inspect io ipywidgets itertools joblib json keras keyword lightgbm locale logging lxml math matplotlib \
     mpl_toolkits multiprocessing networkx nltk numba numbers numpy operator os pandas pathlib pickle platform plotly \
-    polars pprint psutil pyarrow pydantic pylab queue random re requests scipy seaborn secrets shelve shutil signal \
+    plotnine polars pprint psutil pyarrow pydantic pylab queue random re requests scipy seaborn secrets shelve shutil signal \
     skimage sklearn socket spacy sqlalchemy sqlite3 ssl stat statistics statsmodels string struct subprocess sympy \
     sys tempfile tensorflow textwrap threading time timeit torch torchvision tqdm traceback transformers types \
     typing typing_extensions unicodedata unittest urllib uuid warnings weakref xarray xgboost xml yaml zipfile \
