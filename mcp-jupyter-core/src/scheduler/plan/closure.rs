@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use crate::model::{CellId, CellRef};
 use crate::scheduler::SchedulerError;
 use crate::scheduler::analysis::{NameId, Names};
-use crate::scheduler::flow::{EVERYTHING, Read};
+use crate::scheduler::flow::{EVERYTHING, Read, WriteKind};
 use crate::scheduler::graph::{Graph, Node, is_pseudo};
 use crate::scheduler::live::{Execution, LiveState};
 use crate::scheduler::types::{Document, Mode, Plan, PlanRequest, StaleKind};
@@ -146,8 +146,35 @@ impl<'a> Closure<'a> {
                 let expected = self.reads[self.graph.reads_of(position)][index];
                 changed |= self.restore_read(position, &read, expected, &mut first_writer);
             }
+            changed |= self.restore_changed(position, &mut first_writer);
         }
         changed
+    }
+
+    /// Adds the cells that leave what this one changes through another name, which it does not read.
+    fn restore_changed(&mut self, position: u32, first_writer: &mut [u32]) -> bool {
+        let flow = self.graph.flow(position);
+        let is_read = |name| flow.reads.iter().any(|read| read.name == name);
+        let changes = flow.writes.iter().filter(|write| write.kind == WriteKind::Mutate);
+        let mut added = false;
+        for write in changes.filter(|write| !is_read(write.name)) {
+            let above = self.graph.writers(write.name).iter();
+            let Some(writer) = above.take_while(|above| **above < position).last().copied() else {
+                continue;
+            };
+            let is_overwritten =
+                first_writer[write.name.index()] < position && self.is_changed_by_plan(write.name, writer);
+            let is_live = self.live.written(write.name) == self.written_by(writer, write.name);
+            if self.is_planned(writer) || is_live && !is_overwritten {
+                continue;
+            }
+            let reason = Reason::through(StaleKind::Restore, Some(self.id(position).clone()), write.name);
+            if self.add(writer, reason) {
+                self.note_writes(writer, first_writer);
+                added = true;
+            }
+        }
+        added
     }
 
     fn note_writes(&self, position: u32, first_writer: &mut [u32]) {
