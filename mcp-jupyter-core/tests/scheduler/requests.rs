@@ -231,3 +231,14 @@ fn a_target_takes_code_that_may_have_changed_what_it_reads() {
     assert_eq!(planner.downstream(&"c1".into()).len(), 1);
     assert!(planner.edges().iter().all(|edge| !edge.names.is_empty()));
 }
+
+#[test]
+fn a_name_that_only_an_exception_might_unbind_is_deleted() {
+    let handler = "try:\n    n = e['a']\nexcept KeyError as f:\n    n = 1";
+    let old = ["e = {'a': 0}", handler, "def f():\n    return 1"];
+    let plan = planner(&old, &["e = {'a': 0}", handler, "g = 1"])
+        .plan(&PlanRequest::default())
+        .unwrap();
+    assert_eq!(order(&plan), [2]);
+    assert_eq!(plan.delete_after, ["f"]);
+}

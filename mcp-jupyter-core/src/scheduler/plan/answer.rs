@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 use crate::model::CellId;
 use crate::scheduler::analysis::NameId;
-use crate::scheduler::flow::Carried;
+use crate::scheduler::flow::{Carried, WriteKind};
 use crate::scheduler::graph::{inactive, is_pseudo, sorted};
 use crate::scheduler::types::{Plan, PlannedCell, SkipReason, SkippedCell, StaleKind};
 
@@ -86,10 +86,10 @@ impl Closure<'_> {
     /// Names that are live, and that no cell binds any more.
     fn leftovers(&self) -> Vec<NameId> {
         let is_left = |name: &&NameId| {
-            let binds = |position: &u32| self.is_planned(*position);
+            let deletes = |writer: &u32| self.is_planned(*writer) && self.writes_as(*writer, **name, WriteKind::Delete);
             self.end.written(**name).is_none()
                 && !self.deletions.contains_key(name)
-                && !self.graph.writers(**name).iter().any(binds)
+                && !self.graph.writers(**name).iter().any(deletes)
                 && !is_pseudo(self.names.get(**name))
         };
         self.live.names.keys().filter(is_left).copied().collect()

@@ -291,11 +291,17 @@ impl<'a> Closure<'a> {
             ));
         }
         let seen = self.end.seen(name);
-        if self.live.seen(name) == seen || self.held_back[last as usize] {
+        let is_deleted_after = seen.is_none() && self.writes_as(last, name, WriteKind::Clobber);
+        if self.live.seen(name) == seen || is_deleted_after || self.held_back[last as usize] {
             return None;
         }
         let writer = self.live.names.get(&name).map(|value| value.writer.clone());
         Some(Reason::through(StaleKind::Clobber, writer, name))
+    }
+
+    pub(super) fn writes_as(&self, position: u32, name: NameId, kind: WriteKind) -> bool {
+        let mut writes = self.graph.flow(position).writes.iter();
+        writes.any(|write| write.name == name && write.kind == kind)
     }
 
     /// Adds fresh cells that the mode, or whoever asks, takes all the same.
