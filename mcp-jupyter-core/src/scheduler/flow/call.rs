@@ -491,7 +491,12 @@ impl CellRun<'_> {
             Gives::Container => {
                 let items = self.consume(&args.flat());
                 let known: Objs = items.into_iter().filter(|id| !self.is_element(*id, args)).collect();
-                self.holding(Kind::Container, &[known])
+                let mut held = vec![known];
+                // Others take options as keywords; a dictionary takes values.
+                if matches!(path, "builtins.dict" | "collections.OrderedDict") {
+                    held.extend(args.keywords.iter().map(|(_, objs)| objs.clone()));
+                }
+                self.holding(Kind::Container, &held)
             }
             Gives::Iterator => self.holding(Kind::Iterator, &args.all()),
             Gives::Item => {
