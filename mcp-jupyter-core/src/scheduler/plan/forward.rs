@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 
 use crate::scheduler::analysis::SourceDigest;
+use crate::scheduler::flow::WriteKind;
 use crate::scheduler::graph::Node;
 use crate::scheduler::types::{Mode, StaleKind};
 use crate::scheduler::version::{Ingredients, Version};
@@ -126,14 +127,16 @@ impl Closure<'_> {
                 .flow(position)
                 .reads
                 .iter()
-                .find(|read| read.name == input.name)?;
-            let Some(binder) = read.binder else { continue };
+                .find(|read| read.name == input.name);
+            let Some(binder) = read.and_then(|read| read.binder) else {
+                continue;
+            };
             let made = self.execution(binder).map(|execution| execution.serial);
             if self.is_planned(binder) || made != input.kept {
                 return Some(Reason::through(
                     StaleKind::Upstream,
                     Some(self.id(binder).clone()),
-                    read.name,
+                    input.name,
                 ));
             }
         }
@@ -149,13 +152,18 @@ impl Closure<'_> {
         let holds =
             is_as_expected && (!runs || !flow.is_nondeterministic) || self.held_back[position as usize] && !runs;
         let execution = execution.filter(|_| holds);
-        let numbered = match execution {
-            None if flow.is_nondeterministic => numbered(version, None, ingredients),
-            _ => version,
+        let held_back = self.held_back[position as usize];
+        let numbered = if flow.is_nondeterministic {
+            numbered(version, execution.map(|execution| execution.serial), ingredients)
+        } else {
+            version
         };
         for write in &flow.writes {
-            let recorded =
-                execution.and_then(|execution| execution.outputs.iter().find(|output| output.name == write.name));
+            // What was changed depends on what it was before, which may be another value now.
+            let is_whole = held_back || write.kind == WriteKind::Bind;
+            let recorded = execution
+                .filter(|_| is_whole)
+                .and_then(|execution| execution.outputs.iter().find(|output| output.name == write.name));
             let version = match recorded {
                 Some(output) => output.version,
                 None => output_version(write, numbered, expected, self.names, ingredients),
