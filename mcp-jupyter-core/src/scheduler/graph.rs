@@ -214,6 +214,11 @@ impl Graph {
         &self.written
     }
 
+    /// The cells that may write everything, in notebook order.
+    pub(super) fn opaque(&self) -> impl Iterator<Item = u32> {
+        self.opaque.iter().copied()
+    }
+
     /// Whether some cell reads a name from another.
     pub(super) fn is_read_across(&self, name: NameId) -> bool {
         self.read_across.get(name.index()).is_some_and(|read| *read)

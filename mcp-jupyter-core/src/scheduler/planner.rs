@@ -301,7 +301,7 @@ impl Planner {
         let reads: Vec<Option<Version>> = flow
             .reads
             .iter()
-            .map(|read| read_version(read, &self.live, &self.graph, &bases))
+            .map(|read| read_version(read, &self.live, &self.graph, &bases, &self.names))
             .collect();
         let version = execution_version(node, cell, &reads, &self.names, &mut ingredients);
         let is_unique = flow.is_nondeterministic || !succeeded;

@@ -242,3 +242,15 @@ fn a_name_that_only_an_exception_might_unbind_is_deleted() {
     assert_eq!(order(&plan), [2]);
     assert_eq!(plan.delete_after, ["f"]);
 }
+
+#[test]
+fn what_cannot_be_followed_becomes_fresh_when_it_is_executed() {
+    let sources = |code: &'static str| [code, "exec(code)", "import sys\nsys.path.append('lib')", "print(z)"];
+    let mut planner = planner(&sources("code = 'z = 3'"), &sources("code = 'z = 4'"));
+    let plan = planner.plan(&PlanRequest::default()).unwrap();
+    for planned in &plan.cells {
+        planner.executed(&planned.cell.id, &Outcome::Ok, None);
+    }
+    let again = planner.plan(&PlanRequest::default()).unwrap();
+    assert!(again.is_empty(), "{plan:#?} {again:#?}");
+}

@@ -363,6 +363,7 @@ impl<'a> CellRun<'a> {
             self.mutated.insert(name);
             if !is_written {
                 self.changes.entry(name).or_default().is_bound = true;
+                self.definite.push(name);
             }
         } else if writes {
             let certain = self.branches == 0 && self.loops == 0;
@@ -554,6 +555,7 @@ impl<'a> CellRun<'a> {
                 }
             }
         }
+        let objs = self.store.merged(objs);
         self.store.set_binding(
             name,
             Binding {

@@ -21,6 +21,8 @@ pub(super) const IMMUTABLE: ObjId = 0;
 const MAX_PARTS: usize = 64;
 /// How deep the shape of an object is looked at.
 const MAX_SHAPE: u32 = 4;
+/// How many objects a name may be bound to.
+const MAX_OBJS: usize = 16;
 /// How many objects a search looks at.
 const MAX_REACH: usize = 512;
 
@@ -195,6 +197,18 @@ impl Store {
         for part in obj.parts.iter().chain(&obj.element) {
             self.add_shape(*part, depth + 1, hasher, holds_old);
         }
+    }
+
+    /// Few objects in the place of many: a name that cells perhaps bind, again and again, may be bound to any of theirs.
+    pub(super) fn merged(&mut self, objs: Objs) -> Objs {
+        if objs.len() <= MAX_OBJS {
+            return objs;
+        }
+        let merged = self.unknown();
+        for id in objs {
+            self.hold(merged[0], id);
+        }
+        merged
     }
 
     pub(super) fn unknown(&mut self) -> Objs {

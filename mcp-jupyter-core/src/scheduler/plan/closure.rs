@@ -273,6 +273,11 @@ impl<'a> Closure<'a> {
 
     fn why_clobbered(&self, name: NameId, last: u32) -> Option<Reason> {
         let expected = self.written_by(last, name);
+        // Code that cannot be followed may overwrite whatever the cells below it have written.
+        let opaque = self.graph.opaque().take_while(|position| *position < last);
+        if let Some(opaque) = opaque.filter(|position| self.is_planned(*position)).last() {
+            return Some(Reason::through(StaleKind::Clobber, Some(self.id(opaque).clone()), name));
+        }
         let planned = self
             .graph
             .writers(name)

@@ -3,7 +3,7 @@
 use crate::model::CellId;
 use crate::scheduler::analysis::{NameId, Names};
 use crate::scheduler::flow::{CellFlow, Read, Write, WriteKind};
-use crate::scheduler::graph::{Graph, Node};
+use crate::scheduler::graph::{Graph, Node, is_pseudo};
 use crate::scheduler::live::LiveState;
 use crate::scheduler::version::{Ingredients, Version};
 
@@ -27,8 +27,12 @@ pub(in crate::scheduler) fn read_version(
     given: &dyn Given,
     graph: &Graph,
     bases: &dyn Fn(u32) -> Version,
+    names: &Names,
 ) -> Option<Version> {
     match read.writer {
+        // What is found of it is what the cell itself, or one below, has left: a full run finds nothing.
+        None if is_pseudo(names.get(read.name)) => None,
+        None => given.written(read.name),
         Some(writer) if is_star(graph.flow(writer), read.name) => {
             let version = Ingredients::of("star").version(Some(bases(writer))).finish();
             Some(opaque_version(given.seen(read.name), version))

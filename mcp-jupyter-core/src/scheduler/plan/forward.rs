@@ -73,7 +73,7 @@ impl Closure<'_> {
                 .flow
                 .reads
                 .iter()
-                .map(|read| read_version(read, &expected, graph, &bases));
+                .map(|read| read_version(read, &expected, graph, &bases, self.names));
             self.reads.extend(reads);
             let reads = &self.reads[graph.reads_of(position)];
             let version = memo.version(position, node, reads, || {
