@@ -28,6 +28,8 @@ pub(super) struct Scope {
     pub(super) slots: FxHashMap<NameId, Slot>,
     pub(super) global: FxHashSet<NameId>,
     pub(super) nonlocal: FxHashSet<NameId>,
+    /// Names that a class body has bound so far; before, it sees those of outside.
+    assigned: FxHashSet<NameId>,
 }
 
 impl Scope {
@@ -37,6 +39,7 @@ impl Scope {
             slots: FxHashMap::default(),
             global: FxHashSet::default(),
             nonlocal: FxHashSet::default(),
+            assigned: FxHashSet::default(),
         }
     }
 }
@@ -191,7 +194,8 @@ impl<'a> Compiler<'a> {
                     place => place,
                 };
             }
-            if let Some(slot) = scope.slots.get(&name) {
+            let is_bound = scope.kind != ScopeKind::Class || scope.assigned.contains(&name);
+            if let Some(slot) = scope.slots.get(&name).filter(|_| is_bound) {
                 return Place::Slot(*slot);
             }
         }
@@ -240,6 +244,13 @@ impl<'a> Compiler<'a> {
     /// Where an assignment puts a name: it belongs to the innermost function or class that is around it.
     fn resolve_binding(&mut self, name: NameId) -> Place {
         let frame = self.frames.len() - 1;
+        if let Some(owner) = self.frames[frame]
+            .scopes
+            .last_mut()
+            .filter(|owner| owner.kind == ScopeKind::Class)
+        {
+            owner.assigned.insert(name);
+        }
         let owner = self.frames[frame].scopes.last();
         let owns = owner.is_some_and(|scope| {
             scope.slots.contains_key(&name) || scope.global.contains(&name) || scope.nonlocal.contains(&name)

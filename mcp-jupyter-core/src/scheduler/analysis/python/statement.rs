@@ -348,7 +348,15 @@ impl Compiler<'_> {
             }
             contexts.push(context);
         }
-        self.statements(&statement.body);
+        if statement.items.iter().any(|item| swallows(&item.context_expr)) {
+            let arm = self.block(|this| this.statements(&statement.body));
+            self.emit(Instr::Branch {
+                arms: vec![arm],
+                exhaustive: false,
+            });
+        } else {
+            self.statements(&statement.body);
+        }
         for context in contexts.into_iter().rev() {
             self.context_method(context, "__exit__");
         }
@@ -508,6 +516,17 @@ fn is_main_guard(test: &Expr) -> bool {
     matches!(&*comparison.left, Expr::Name(name) if name.id == "__name__")
         && matches!(&comparison.comparators[..], [Expr::StringLiteral(text)] if text.value.to_str() == "__main__")
         && matches!(&comparison.ops[..], [ruff_python_ast::CmpOp::Eq])
+}
+
+/// Whether a context ends its body by an exception and goes on behind it.
+fn swallows(context: &Expr) -> bool {
+    let Expr::Call(call) = context else { return false };
+    let name = match &*call.func {
+        Expr::Name(name) => name.id.as_str(),
+        Expr::Attribute(attribute) => attribute.attr.as_str(),
+        _ => return false,
+    };
+    matches!(name, "suppress" | "raises" | "assertRaises" | "assertRaisesRegex")
 }
 
 /// Whether a loop's body may leave it by `break`.
