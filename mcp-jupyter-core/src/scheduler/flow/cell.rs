@@ -6,11 +6,9 @@ use smallvec::smallvec;
 use crate::scheduler::analysis::ir::{Body, Slot};
 use crate::scheduler::analysis::{NameId, Names};
 
-use crate::scheduler::graph::is_pseudo;
-
 use super::library::is_builtin;
-use super::store::{Binding, IMMUTABLE, Kind, ObjId, Objs, Store};
-use super::{Carried, CellFlow, EVERYTHING, Flow, Kept, Read, Write, WriteKind};
+use super::store::{IMMUTABLE, Kind, ObjId, Objs, Store};
+use super::{Carried, CellFlow, Flow, Kept, Read};
 
 /// How many steps a cell is followed, calls included.
 const FUEL: u32 = 50_000;
@@ -50,40 +48,40 @@ impl Frame {
 
 /// What the cell has done to a name.
 #[derive(Clone, Debug, Default)]
-struct Change {
-    objs: Objs,
-    is_bound: bool,
-    in_branch: bool,
-    is_temporary: bool,
-    import: Option<NameId>,
-    deleted: bool,
-    clobbered: bool,
+pub(super) struct Change {
+    pub(super) objs: Objs,
+    pub(super) is_bound: bool,
+    pub(super) in_branch: bool,
+    pub(super) is_temporary: bool,
+    pub(super) import: Option<NameId>,
+    pub(super) deleted: bool,
+    pub(super) clobbered: bool,
 }
 
 /// The abstract execution of one cell.
 pub(super) struct CellRun<'a> {
     pub(super) store: &'a mut Store,
     pub(super) names: &'a mut Names,
-    star: &'a mut Option<u32>,
+    pub(super) star: &'a mut Option<u32>,
     unsettled: &'a FxHashSet<NameId>,
-    position: u32,
+    pub(super) position: u32,
     /// It has looked at something that this cell or one below has written.
-    looked_below: bool,
-    changes: FxHashMap<NameId, Change>,
+    pub(super) looked_below: bool,
+    pub(super) changes: FxHashMap<NameId, Change>,
     /// Names that are bound on every path to here, in the order in which they were.
-    definite: Vec<NameId>,
-    reads: FxHashMap<NameId, Read>,
-    mutated: FxHashSet<NameId>,
+    pub(super) definite: Vec<NameId>,
+    pub(super) reads: FxHashMap<NameId, Read>,
+    pub(super) mutated: FxHashSet<NameId>,
     /// Objects to which somebody else may keep a reference.
-    escaped: Objs,
+    pub(super) escaped: Objs,
     pub(super) branches: u32,
     pub(super) loops: u32,
     /// Functions that are being executed, by their identity.
     pub(super) active: Vec<*const ()>,
     pub(super) depth_of_iteration: u32,
     fuel: u32,
-    reads_all: bool,
-    flow: CellFlow,
+    pub(super) reads_all: bool,
+    pub(super) flow: CellFlow,
 }
 
 impl<'a> CellRun<'a> {
@@ -129,7 +127,7 @@ impl<'a> CellRun<'a> {
     }
 
     /// Notes that it matters what the cells above have done to a name.
-    fn look_at(&mut self, name: NameId) {
+    pub(super) fn look_at(&mut self, name: NameId) {
         let is_below = self
             .store
             .binding(name)
@@ -186,7 +184,7 @@ impl<'a> CellRun<'a> {
         self.looked_below |= matters;
     }
 
-    fn is_definite(&self, name: NameId) -> bool {
+    pub(super) fn is_definite(&self, name: NameId) -> bool {
         self.definite.contains(&name)
     }
 
@@ -212,7 +210,7 @@ impl<'a> CellRun<'a> {
         objs
     }
 
-    fn read(&mut self, name: NameId, writer: Option<u32>, binder: Option<u32>, carried: Carried) {
+    pub(super) fn read(&mut self, name: NameId, writer: Option<u32>, binder: Option<u32>, carried: Carried) {
         let read = self.reads.entry(name).or_insert(Read {
             name,
             writer,
@@ -404,166 +402,6 @@ impl<'a> CellRun<'a> {
 
     pub(super) fn import_star(&mut self) {
         *self.star = Some(self.position);
-    }
-
-    /// Code that cannot be followed reads every name that is bound above; what it may write has a name of its own, so
-    /// that others of its kind depend on it.
-    fn read_everything(&mut self) {
-        for name in self.store.bound_names() {
-            if !self.is_definite(name) && !is_pseudo(self.names.get(name)) {
-                self.load(name);
-            }
-        }
-    }
-
-    /// What came of it. Unless it `commits`, the names stay bound as they are.
-    fn finish(mut self, commits: bool) -> CellFlow {
-        if self.reads_all || self.flow.writes_all {
-            let everything = self.names.intern(EVERYTHING);
-            self.touch(everything, true, self.flow.writes_all);
-        }
-        if self.reads_all {
-            self.read_everything();
-        }
-        if self.flow.writes_all && commits {
-            *self.star = Some(self.position);
-        }
-        self.flow.connects = self.store.has_connected();
-        let kept = self.kept_objects(false);
-        let kept_by_temporaries = self.kept_objects(true);
-        let mut writes: Vec<Write> = Vec::with_capacity(self.changes.len() + self.mutated.len());
-        let changes = std::mem::take(&mut self.changes);
-        for (name, change) in changes {
-            let Some(write) = self.write_of(name, &change) else {
-                continue;
-            };
-            writes.push(write);
-            let (shape, holds_old) = self.store.shape(&change.objs);
-            self.flow.shapes.push((name, shape, holds_old));
-            if commits {
-                self.commit(name, change, write.kind);
-            }
-        }
-        let mutated = std::mem::take(&mut self.mutated);
-        for name in mutated {
-            if writes.iter().all(|write| write.name != name) {
-                writes.push(Write {
-                    name,
-                    kind: WriteKind::Mutate,
-                    import: None,
-                    is_temporary: false,
-                });
-                if commits {
-                    self.store.set_writer(name, self.position);
-                }
-            }
-        }
-        writes.sort_unstable_by_key(|write| write.name);
-        let mut reads: Vec<Read> = self.reads.values().copied().collect();
-        reads.sort_unstable_by_key(|read| read.name);
-        for read in &mut reads {
-            read.kept = match (kept.contains(&read.name), kept_by_temporaries.contains(&read.name)) {
-                (true, _) => Kept::Yes,
-                (false, true) => Kept::ByTemporary,
-                (false, false) => Kept::No,
-            };
-        }
-        self.flow.looked_below = self.looked_below;
-        CellFlow {
-            reads,
-            writes,
-            ..self.flow
-        }
-    }
-
-    /// The names that are read and whose objects can be reached from what the cell leaves.
-    fn kept_objects(&self, by_temporaries: bool) -> FxHashSet<NameId> {
-        let mut left = FxHashSet::default();
-        let is_meant = |change: &&Change| change.is_bound && change.is_temporary == by_temporaries;
-        let bound = self.changes.values().filter(is_meant);
-        let escaped: &[ObjId] = if by_temporaries { &[] } else { &self.escaped };
-        for id in bound.flat_map(|change| &change.objs).chain(escaped) {
-            if !self.store.is_immutable(*id) {
-                self.store.reach(*id, &mut left);
-            }
-        }
-        let mut kept = FxHashSet::default();
-        if left.is_empty() {
-            return kept;
-        }
-        for name in self.reads.keys() {
-            let objs = self
-                .store
-                .binding(*name)
-                .map(|binding| &binding.objs[..])
-                .unwrap_or_default();
-            let mut objs = objs.iter().filter(|id| !self.store.is_immutable(**id));
-            if objs.any(|id| self.store.reaches(*id, &left)) {
-                kept.insert(*name);
-            }
-        }
-        kept
-    }
-
-    /// What the changes of a name come to. A name that is perhaps bound keeps its value otherwise, so it is read, too.
-    fn write_of(&mut self, name: NameId, change: &Change) -> Option<Write> {
-        let kind = if change.deleted {
-            WriteKind::Delete
-        } else if change.clobbered && !change.is_bound {
-            WriteKind::Clobber
-        } else if !change.is_bound {
-            return None;
-        } else if self.is_definite(name) {
-            WriteKind::Bind
-        } else if change.in_branch {
-            WriteKind::MayBind
-        } else {
-            WriteKind::LoopBind
-        };
-        let carried = match kind {
-            WriteKind::MayBind => Carried::Branch,
-            WriteKind::LoopBind => Carried::Loop,
-            _ => Carried::No,
-        };
-        if carried != Carried::No {
-            self.look_at(name);
-            let binding = self.store.binding(name);
-            let (writer, binder) = (binding.map(|b| b.writer), binding.map(|b| b.binder));
-            self.read(name, writer, binder, carried);
-        }
-        Some(Write {
-            name,
-            kind,
-            import: change.import.filter(|_| kind == WriteKind::Bind),
-            is_temporary: change.is_temporary,
-        })
-    }
-
-    fn commit(&mut self, name: NameId, change: Change, kind: WriteKind) {
-        let mut objs = change.objs;
-        let old = self.store.binding(name).cloned();
-        let mut binder = self.position;
-        match kind {
-            WriteKind::Bind => {}
-            WriteKind::Delete => objs.clear(),
-            WriteKind::Clobber | WriteKind::MayBind | WriteKind::LoopBind | WriteKind::Mutate => {
-                if let Some(old) = &old {
-                    extend(&mut objs, &old.objs);
-                    if kind == WriteKind::Clobber {
-                        binder = old.binder;
-                    }
-                }
-            }
-        }
-        let objs = self.store.merged(objs);
-        self.store.set_binding(
-            name,
-            Binding {
-                objs,
-                writer: self.position,
-                binder,
-            },
-        );
     }
 }
 

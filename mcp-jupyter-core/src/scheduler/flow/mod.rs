@@ -7,7 +7,9 @@
 mod call;
 mod cell;
 mod execute;
+mod finish;
 mod library;
+mod library_call;
 mod method;
 mod store;
 

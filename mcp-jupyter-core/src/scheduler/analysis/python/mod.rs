@@ -8,7 +8,9 @@ mod depth;
 mod expression;
 mod function;
 mod magic;
+mod pattern;
 mod scope;
+mod special;
 mod statement;
 
 use std::borrow::Cow;
