@@ -216,21 +216,23 @@ impl Watch<'_> {
 
     /// Waits for the next edit, unless there has been one. A request to stop comes as an error.
     async fn next(&mut self, last: &Notebook, mut is_edited: bool) -> Result<Notebook, Stop> {
+        let mut failure = None;
         loop {
             let news = if is_edited {
                 self.editor.read().await.map(Some)
             } else {
                 self.editor.look().await
             };
-            let failure = match news {
+            match news {
                 Ok(Some(mut notebook)) => {
                     self.editor.is_well();
                     notebook.keep_ids(last);
                     return Ok(notebook);
                 }
-                Ok(None) => None,
-                Err(error) => Some(error),
-            };
+                // No news: what was wrong with the file still is. One save may be told as two events.
+                Ok(None) => {}
+                Err(error) => failure = Some(error),
+            }
             is_edited = false;
             tokio::select! {
                 () = wait(&mut self.editor, failure.as_ref(), self.report) => {}
