@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use super::exchange::{Stamp, exchange};
 use crate::session::SessionError;
 
 /// What a save outlives once it has returned.
@@ -25,14 +26,39 @@ const LINK_LIMIT: usize = 40;
 
 /// Replaces the file at `path`; see [`Notebook::save`](super::Notebook::save) for the promises.
 pub(super) fn replace(path: &Path, durability: Durability, content: Content<'_>) -> Result<(), SessionError> {
+    replace_if(path, durability, None, content).map(drop)
+}
+
+/// Replaces the file at `path`, unless it is not as `expected` says any more; tells whether it has.
+pub(super) fn replace_unchanged(path: &Path, expected: &Stamp, content: Content<'_>) -> Result<bool, SessionError> {
+    replace_if(path, Durability::Process, Some(expected), content)
+}
+
+fn replace_if(
+    path: &Path,
+    durability: Durability,
+    expected: Option<&Stamp>,
+    content: Content<'_>,
+) -> Result<bool, SessionError> {
     let written = resolve(path).and_then(|target| match fs::metadata(&target) {
         Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-        Ok(found) if !found.is_file() => content(&mut OpenOptions::new().write(true).open(&target)?),
-        Ok(found) => match rename_over(&target, Some(&found), durability, content) {
-            Err(error) if is_irreplaceable(&error) => overwrite(&target, durability, content, error),
+        Ok(found) if !found.is_file() => {
+            content(&mut OpenOptions::new().write(true).open(&target)?)?;
+            Ok(true)
+        }
+        Ok(found) => match rename_over(&target, Some(&found), durability, expected, content) {
+            Err(error) if is_irreplaceable(&error) => {
+                let is_unchanged = expected.is_none() || Stamp::of(&target).as_ref() == expected;
+                if is_unchanged {
+                    overwrite(&target, durability, content, error)?;
+                }
+                Ok(is_unchanged)
+            }
             result => result,
         },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => rename_over(&target, None, durability, content),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            rename_over(&target, None, durability, expected, content)
+        }
         Err(error) => Err(error),
     });
     written.map_err(|source| SessionError::Io {
@@ -83,8 +109,9 @@ fn rename_over(
     target: &Path,
     found: Option<&fs::Metadata>,
     durability: Durability,
+    expected: Option<&Stamp>,
     content: Content<'_>,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let mut temporary = temporary_file(directory(target), found)?;
     content(temporary.as_file_mut())?;
     if let Some(found) = found {
@@ -93,11 +120,14 @@ fn rename_over(
     if durability == Durability::Power {
         temporary.as_file().sync_all()?;
     }
-    temporary.persist(target).map_err(|error| error.error)?;
+    let is_replaced = match expected {
+        Some(expected) => exchange(temporary, target, expected)?,
+        None => temporary.persist(target).map(|_| true).map_err(|error| error.error)?,
+    };
     if durability == Durability::Power {
         File::open(directory(target))?.sync_all()?;
     }
-    Ok(())
+    Ok(is_replaced)
 }
 
 /// A file that vanishes when it is dropped, open to nobody whom the one that it is to replace is closed to.

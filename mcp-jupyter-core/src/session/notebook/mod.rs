@@ -11,6 +11,7 @@
 mod align;
 mod cell;
 mod document;
+mod exchange;
 mod file;
 mod ids;
 mod lines;

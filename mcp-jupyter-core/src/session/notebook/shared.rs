@@ -1,15 +1,14 @@
 //! A notebook's file that others write as well.
 
 use std::cell::Cell;
-use std::fs::{self, Metadata};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::document::Notebook;
+use super::exchange::Stamp;
 use super::file::{self, Durability};
 use super::merge::Merged;
 use crate::session::SessionError;
@@ -84,8 +83,9 @@ impl SharedFile {
     }
 
     /// Puts the results of a run into the newest content of the file ([`Notebook::merge_results`]) and replaces it, unless
-    /// nothing is new. What others save in between is merged as well, and stays news for [`SharedFile::read`]; a save that
-    /// falls between our last look at the file and its replacement, two system calls later, is lost.
+    /// nothing is new. What others save in between is merged as well, and stays news for [`SharedFile::read`]. On Linux and
+    /// macOS the file is exchanged, and what comes back is looked at, so that nobody's replacement is lost; elsewhere, and
+    /// where the file system cannot exchange, one that falls between our last look and our own replacement is.
     ///
     /// # Errors
     /// As [`Notebook::open`] and [`Notebook::save`]; the file is as it was then.
@@ -106,57 +106,21 @@ impl SharedFile {
     /// Replaces the file, unless it is not as `stamp` says any more; tells whether it has.
     fn replace(&mut self, notebook: &Notebook, stamp: Option<&Stamp>) -> Result<bool, SessionError> {
         let digest = Cell::new(None);
-        let is_stale = Cell::new(false);
         let content = |out: &mut dyn Write| {
             let mut hashing = Hashing::new(out);
             notebook.write_to(&mut hashing)?;
             digest.set(Some(hashing.hasher.finalize().into()));
-            is_stale.set(stamp.is_some_and(|stamp| Stamp::of(&self.path).as_ref() != Some(stamp)));
-            if is_stale.get() {
-                return Err(io::ErrorKind::Interrupted.into());
-            }
             Ok(())
         };
-        match file::replace(&self.path, Durability::Process, &content) {
-            Err(_) if is_stale.get() => Ok(false),
-            Err(error) => Err(error),
-            Ok(()) => {
-                self.known = digest.get();
-                Ok(true)
-            }
+        let is_replaced = match stamp {
+            Some(stamp) => file::replace_unchanged(&self.path, stamp, &content)?,
+            None => file::replace(&self.path, Durability::Process, &content).map(|()| true)?,
+        };
+        if is_replaced {
+            self.known = digest.get();
         }
+        Ok(is_replaced)
     }
-}
-
-/// What tells one state of a file from another without reading it.
-#[derive(Debug, PartialEq, Eq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    length: u64,
-    identity: Option<u64>,
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let found = fs::metadata(path).ok()?;
-        Some(Self {
-            modified: found.modified().ok(),
-            length: found.len(),
-            identity: identity(&found),
-        })
-    }
-}
-
-#[cfg(unix)]
-#[expect(clippy::unnecessary_wraps, reason = "elsewhere there is none")]
-fn identity(found: &Metadata) -> Option<u64> {
-    use std::os::unix::fs::MetadataExt as _;
-    Some(found.ino())
-}
-
-#[cfg(not(unix))]
-fn identity(_: &Metadata) -> Option<u64> {
-    None
 }
 
 /// A writer that digests what passes.
@@ -188,6 +152,8 @@ impl Write for Hashing<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use tempfile::TempDir;
 
     use super::*;

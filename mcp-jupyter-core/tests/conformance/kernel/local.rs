@@ -141,7 +141,8 @@ impl Fixture for Local {
             Snippet::Print(text) => format!("print({text:?}, flush=True)"),
             Snippet::Count(number) => format!("for number in range({number}):\n    print(number, flush=True)"),
             Snippet::Raise(evalue) => format!("raise ValueError({evalue:?})"),
-            Snippet::Hang => "print('ready', flush=True)\nimport time\ntime.sleep(1000)".to_owned(),
+            // In short sleeps: Python looks for a signal before a system call, and what comes in between waits for its end.
+            Snippet::Hang => "import time\nprint('ready', flush=True)\nwhile True:\n    time.sleep(0.1)".to_owned(),
             Snippet::Assign(name, value) => format!("{name} = {value:?}"),
             Snippet::Read(name) => name.to_owned(),
             Snippet::Display(id, text) => display(id, text, false),
