@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use crate::assets::AssetError;
 use crate::kernel::KernelError;
 use crate::scheduler::SchedulerError;
 use crate::session::SessionError;
@@ -17,6 +18,9 @@ pub enum Error {
     /// Planning or driving a run failed.
     #[error(transparent)]
     Scheduler(#[from] SchedulerError),
+    /// Keeping or reading a large output failed.
+    #[error(transparent)]
+    Asset(#[from] AssetError),
 }
 
 impl Error {
@@ -26,6 +30,7 @@ impl Error {
             Self::Kernel(error) => error.kind(),
             Self::Session(error) => error.kind(),
             Self::Scheduler(error) => error.kind(),
+            Self::Asset(error) => error.kind(),
         }
     }
 }

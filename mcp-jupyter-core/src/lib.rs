@@ -27,8 +27,10 @@
 //! ```
 //!
 //! The domains are [`kernel`] (finding, starting and talking to kernels), [`session`] (the notebook document and its
-//! file) and [`scheduler`] (which cells have to run, and why); [`engine`] joins them, [`model`] holds the nouns that they share.
+//! file), [`scheduler`] (which cells have to run, and why) and [`assets`] (large outputs, kept outside of the notebook);
+//! [`engine`] joins them, [`model`] holds the nouns that they share.
 
+pub mod assets;
 pub mod engine;
 mod error;
 pub mod kernel;

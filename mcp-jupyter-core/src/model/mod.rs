@@ -2,6 +2,7 @@
 //! input or output. The main types are [`Json`] and [`Output`].
 
 mod cell;
+mod digest;
 mod ids;
 mod json;
 mod json_parser;
@@ -9,6 +10,7 @@ mod output;
 mod text;
 
 pub use cell::CellRef;
+pub use digest::{Digest, InvalidDigest};
 pub use ids::{CellId, KernelId, RunId, SessionId};
 pub(crate) use json::write_escaped;
 pub use json::{Json, JsonError, JsonMap, Number};
