@@ -6,6 +6,8 @@
 
 mod error;
 mod object;
+pub mod preview;
+pub mod retention;
 mod staging;
 mod types;
 

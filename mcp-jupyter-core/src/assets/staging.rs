@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 
-use crate::model::Digest;
+use crate::model::{Digest, Text};
 
 use super::ByteStream;
 use super::error::AssetError;
@@ -99,6 +99,29 @@ impl Staging {
             }
             self.batch.extend_from_slice(part);
         }
+        Ok(())
+    }
+
+    /// Takes in a text, which may be very large, without copying the whole.
+    ///
+    /// # Errors
+    /// As [`Staging::write`].
+    pub async fn write_text(&mut self, text: Text) -> Result<(), AssetError> {
+        let mut writer = self.writer().await?;
+        let mut batch = std::mem::take(&mut self.batch);
+        self.writing = Writing::Busy(tokio::task::spawn_blocking(move || {
+            let mut written = Ok(());
+            text.for_each_chunk(|chunk| {
+                batch.extend_from_slice(chunk.as_bytes());
+                if batch.len() >= BATCH && written.is_ok() {
+                    written = writer.write(&batch);
+                    batch.clear();
+                }
+            });
+            written?;
+            writer.write(&batch)?;
+            Ok(writer)
+        }));
         Ok(())
     }
 

@@ -34,6 +34,11 @@ impl Digest {
         Self::from_output(Sha256::digest(bytes))
     }
 
+    /// From the 32 bytes of a SHA-256.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     pub(crate) fn from_output(output: Output<Sha256>) -> Self {
         Self(output.into())
     }
