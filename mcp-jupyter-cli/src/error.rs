@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use mcp_jupyter_core::Error;
 use mcp_jupyter_core::ErrorKind;
+use mcp_jupyter_core::assets::AssetError;
 use mcp_jupyter_core::session::SessionError;
 
 use crate::exit::Exit;
@@ -21,6 +22,9 @@ pub(crate) enum CliError {
     /// The notebook does not say which kernel it wants.
     #[error("the notebook names no kernel (available: {available})")]
     KernelNotNamed { available: String },
+    /// A store of large outputs, or one of them.
+    #[error("{}", chain(.0))]
+    Assets(#[from] AssetError),
     /// Something cannot be written.
     #[error("cannot write {}: {source}", path.display())]
     Output { path: PathBuf, source: std::io::Error },
@@ -67,6 +71,7 @@ impl CliError {
             | Self::Signals { .. }
             | Self::Watch { .. }
             | Self::Threads { .. }
+            | Self::Assets(_)
             | Self::Core(_) => None,
         }
     }
@@ -81,10 +86,14 @@ impl CliError {
 
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Usage { .. } => Exit::Usage,
+            Self::Usage { .. } | Self::Assets(AssetError::Invalid { .. }) => Exit::Usage,
             Self::Input { .. } => Exit::BadNotebook,
             Self::NoKernel { .. } | Self::KernelNotNamed { .. } => Exit::KernelStart,
-            Self::Output { .. } | Self::Signals { .. } | Self::Watch { .. } | Self::Threads { .. } => Exit::Failed,
+            Self::Output { .. }
+            | Self::Signals { .. }
+            | Self::Watch { .. }
+            | Self::Threads { .. }
+            | Self::Assets(_) => Exit::Failed,
             Self::Core(error) => error.kind().into(),
         }
     }
@@ -94,6 +103,7 @@ impl CliError {
             Self::Usage { .. } => ErrorKind::InvalidRequest,
             Self::Input { source, .. } => source.kind(),
             Self::NoKernel { source, .. } | Self::Core(source) => source.kind(),
+            Self::Assets(source) => source.kind(),
             Self::KernelNotNamed { .. } => ErrorKind::NotFound,
             Self::Output { .. } | Self::Signals { .. } | Self::Watch { .. } | Self::Threads { .. } => ErrorKind::Io,
         }

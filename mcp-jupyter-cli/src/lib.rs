@@ -37,6 +37,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Graph(args) => commands::graph(&args),
         Command::Watch(args) => on_runtime(commands::watch(*args)),
         Command::Papermill(args) => on_runtime(commands::papermill(*args)),
+        Command::Assets(args) => on_runtime(commands::assets(args.command)),
         Command::Inspect(args) => commands::inspect(&args),
         Command::Kernels(args) => on_runtime(commands::kernels(args)),
         Command::Doctor(args) => on_runtime(commands::doctor(args)),

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::AssetsArgs;
 use super::papermill::PapermillArgs;
 use super::plan::{GraphArgs, PlanArgs};
 use super::run::RunArgs;
@@ -23,6 +24,7 @@ pub(crate) enum Command {
     Graph(GraphArgs),
     Watch(Box<WatchArgs>),
     Papermill(Box<PapermillArgs>),
+    Assets(AssetsArgs),
     Inspect(InspectArgs),
     Kernels(KernelsArgs),
     Doctor(DoctorArgs),

@@ -1,5 +1,6 @@
 //! What the command line looks like: clap structs, and the parsing of single values. Nothing here acts.
 
+mod assets;
 mod mcp_jupyter;
 mod papermill;
 mod plan;
@@ -7,6 +8,10 @@ mod run;
 mod values;
 mod watch;
 
+pub(crate) use assets::{
+    AssetArgs, AssetsArgs, AssetsCommand, ByteRange, CatArgs, ExportArgs, InlineArgs, OffloadArgs, PruneArgs,
+    StoreArgs, VerifyArgs,
+};
 pub(crate) use mcp_jupyter::{Cli, Command, CompletionsArgs, DoctorArgs, InspectArgs, KernelsArgs};
 pub(crate) use papermill::{LogLevel, PapermillArgs};
 pub(crate) use plan::{GraphArgs, GraphFormat, PlanArgs, PlanFormat, PlanRequestArgs, PreviewArgs};

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use mcp_jupyter_core::engine::{OnError, SavePolicy};
 
 use super::mcp_jupyter::EXIT_CODES;
-use super::values::{duration, save_policy, variable};
+use super::values::{duration, save_policy, size, variable};
 
 /// Run notebooks
 #[derive(Debug, Args)]
@@ -65,6 +65,15 @@ pub(crate) struct DestinationArgs {
     /// Do not record when cells ran, and remove what is recorded: the same run twice writes the same file
     #[arg(long)]
     pub(crate) strip_timing: bool,
+
+    /// Put outputs that are too large for a notebook into this store, a folder or a URL, and leave previews; see
+    /// `mcp-jupyter assets`
+    #[arg(long, value_name = "URL")]
+    pub(crate) assets: Option<String>,
+
+    /// From which size on outputs are too large, such as `100k` or `2M` [default: 64 KiB of text, 256 KiB of binary data]
+    #[arg(long, value_name = "SIZE", value_parser = size, requires = "assets")]
+    pub(crate) asset_threshold: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, Args)]

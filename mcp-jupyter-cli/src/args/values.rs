@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use mcp_jupyter_core::engine::SavePolicy;
 
+use super::assets::ByteRange;
+
 /// What `--save interval` means.
 const SAVE_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -40,6 +42,58 @@ fn seconds_of(unit: &str) -> Option<f64> {
         "h" => Some(3600.0),
         "d" => Some(86_400.0),
         _ => None,
+    }
+}
+
+/// A size: `1000`, `64k`, `1.5M`, `2GiB`; bytes where there is no unit. `k`, `M`, `G` are powers of 1000, `Ki`, `Mi`, `Gi`
+/// of 1024.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let expected = || "expected a size in bytes, or with a unit, such as `64k`, `1.5M`, `2GiB`".to_owned();
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let number: f64 = number.parse().map_err(|_| expected())?;
+    let unit = unit.trim().trim_end_matches(['b', 'B']);
+    let factor = match unit {
+        "" => 1.0,
+        "k" | "K" => 1e3,
+        "M" | "m" => 1e6,
+        "G" | "g" => 1e9,
+        "T" | "t" => 1e12,
+        "Ki" | "ki" => 1024.0,
+        "Mi" => 1024.0_f64.powi(2),
+        "Gi" => 1024.0_f64.powi(3),
+        "Ti" => 1024.0_f64.powi(4),
+        _ => return Err(expected()),
+    };
+    let size = (number * factor).round();
+    // More has no exact value.
+    if !(0.0..=9e15).contains(&size) {
+        return Err(expected());
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is whole and within the limits"
+    )]
+    Ok(size as u64)
+}
+
+pub(super) fn byte_range(text: &str) -> Result<ByteRange, String> {
+    let expected = || "expected `FROM-TO`, `FROM-` or `-LAST`, such as `0-1000`".to_owned();
+    let (from, to) = text.split_once('-').ok_or_else(expected)?;
+    let number = |text: &str| text.parse::<u64>().map_err(|_| expected());
+    match (from, to) {
+        ("", last) => Ok(ByteRange::Last(number(last)?)),
+        (from, "") => Ok(ByteRange::From(number(from)?, None)),
+        (from, to) => {
+            let (from, to) = (number(from)?, number(to)?);
+            if from > to {
+                return Err(format!("{from} is behind {to}"));
+            }
+            Ok(ByteRange::From(from, Some(to)))
+        }
     }
 }
 
@@ -93,6 +147,28 @@ mod tests {
             "9999999999999999d",
         ] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(size("1000"), Ok(1000));
+        assert_eq!(size("64k"), Ok(64_000));
+        assert_eq!(size("64KiB"), Ok(65_536));
+        assert_eq!(size("1.5M"), Ok(1_500_000));
+        assert_eq!(size("0"), Ok(0));
+        for text in ["", "k", "-1", "1x", "1e3", "nan", "99999T"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn ranges_of_bytes() {
+        assert_eq!(byte_range("0-10"), Ok(ByteRange::From(0, Some(10))));
+        assert_eq!(byte_range("5-"), Ok(ByteRange::From(5, None)));
+        assert_eq!(byte_range("-5"), Ok(ByteRange::Last(5)));
+        for text in ["", "-", "5", "9-1", "a-b", "--5"] {
+            assert!(byte_range(text).is_err(), "{text}");
         }
     }
 

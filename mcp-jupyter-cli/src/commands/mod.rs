@@ -1,5 +1,6 @@
 //! The subcommands, one file and one function each.
 
+mod assets;
 mod completions;
 mod doctor;
 mod graph;
@@ -10,6 +11,7 @@ mod plan;
 mod run;
 mod watch;
 
+pub(crate) use assets::assets;
 pub(crate) use completions::completions;
 pub(crate) use doctor::doctor;
 pub(crate) use graph::graph;

@@ -147,6 +147,7 @@ fn options(args: PapermillArgs, parameters: JsonMap) -> Result<Options, CliError
         } else {
             SavePolicy::EveryCell
         },
+        offload: None,
         strip_timing: false,
         input: None,
         papermill: Some(PapermillOptions {

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use mcp_jupyter_core::engine::OnError;
+use mcp_jupyter_core::engine::{Offload, OnError};
 use mcp_jupyter_core::kernel::local::Transport;
 use mcp_jupyter_core::model::JsonMap;
 use mcp_jupyter_core::session::parameters::ParameterArguments;
@@ -122,6 +122,7 @@ fn options(args: RunArgs, parameters: JsonMap, jobs: &[Job], report: &Report) ->
         },
         save: args.destination.save,
         strip_timing: args.destination.strip_timing,
+        offload: offload(&args.destination)?,
         input: if reads_stdin {
             None
         } else {
@@ -129,6 +130,18 @@ fn options(args: RunArgs, parameters: JsonMap, jobs: &[Job], report: &Report) ->
         },
         papermill: None,
     })
+}
+
+/// Where outputs go that are too large.
+fn offload(args: &DestinationArgs) -> Result<Option<Offload>, CliError> {
+    let Some(address) = &args.assets else {
+        return Ok(None);
+    };
+    let offload = Offload::new(super::assets::open(address)?);
+    Ok(Some(match args.asset_threshold {
+        Some(threshold) => offload.with_threshold(threshold),
+        None => offload,
+    }))
 }
 
 pub(super) fn transport(args: &KernelArgs) -> Option<Transport> {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use mcp_jupyter_core::engine::{Engine, FinishedRun, InputSource, OnError, Run, RunRequest, Save, SavePolicy};
+use mcp_jupyter_core::engine::{Engine, FinishedRun, InputSource, Offload, OnError, Run, RunRequest, Save, SavePolicy};
 use mcp_jupyter_core::kernel::{KernelSpec, LaunchRequest};
 use mcp_jupyter_core::model::JsonMap;
 use mcp_jupyter_core::session::notebook::{Durability, Notebook};
@@ -46,6 +46,7 @@ pub(crate) struct Options {
     pub(crate) selection: SelectionWanted,
     pub(crate) save: SavePolicy,
     pub(crate) strip_timing: bool,
+    pub(crate) offload: Option<Offload>,
     pub(crate) input: Option<Arc<dyn InputSource>>,
     pub(crate) papermill: Option<PapermillOptions>,
 }
@@ -216,6 +217,7 @@ impl Job {
             run_timeout: options.run_timeout,
             on_error: options.on_error,
             save,
+            offload: options.offload.clone(),
             record_timing: !options.strip_timing,
             input: options.input.clone(),
             ..RunRequest::new(prepared.notebook, kernel)
@@ -255,7 +257,8 @@ async fn write_to_stdout(finished: FinishedRun) -> Result<(), CliError> {
     blocking(move || print_notebook(&finished.notebook)).await
 }
 
-fn print_notebook(notebook: &Notebook) -> Result<(), CliError> {
+/// Prints a notebook on stdout, where it is all that is printed.
+pub(crate) fn print_notebook(notebook: &Notebook) -> Result<(), CliError> {
     let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
     let written = notebook.write_to(&mut stdout).and_then(|()| stdout.flush());
     written.map_err(|source| CliError::Output {

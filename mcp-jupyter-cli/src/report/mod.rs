@@ -203,6 +203,15 @@ pub(crate) fn show_json(value: &impl Serialize) {
     show_data(&text);
 }
 
+/// Writes data to stdout; tells whether there is still somebody who reads it.
+pub(crate) fn stream_data(data: &[u8]) -> io::Result<bool> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(data).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
+    }
+}
+
 /// Writes data to stdout; a reader that has gone away is no failure.
 pub(crate) fn show_data(data: &[u8]) {
     let mut stdout = io::stdout().lock();

@@ -159,6 +159,11 @@ impl CellOutputs {
         self.displays.retain(|_, shown| !shown.is_empty());
     }
 
+    /// Whether the cell's next output clears those before it.
+    pub(super) fn is_cleared_next(&self, cell: &CellId) -> bool {
+        self.clear_next.contains(cell)
+    }
+
     fn forget(&mut self, cell: &CellId) {
         self.clear_next.retain(|waiting| waiting != cell);
         self.displays

@@ -75,6 +75,7 @@ impl RunLoop {
         let started = Instant::now();
         self.limits.begin_cell(self.setup.cell_timeout);
         let executed = self.execute(live, cell, dispatch).await;
+        self.close_stream(&cell.id).await;
         self.cell(cell).set_execution_count(Some(execution_count));
         let (reply, failure) = match executed {
             Ok(reply) => (reply, None),
@@ -247,6 +248,14 @@ impl RunLoop {
             self.unsolicited += 1;
             return;
         };
+        match self.setup.offload.clone() {
+            Some(offload) => self.apply_offloading(live, cell, change, &offload).await,
+            None => self.apply(live, cell, change),
+        }
+        self.saver.changed();
+    }
+
+    pub(super) fn apply(&mut self, live: &mut LiveKernel, cell: &CellRef, change: OutputChange) {
         let (log, summary) = (&self.log, &mut self.summary);
         let tell = |event: RunEvent| {
             summary.apply(&event);
@@ -256,7 +265,6 @@ impl RunLoop {
         };
         live.outputs
             .apply(Arc::make_mut(&mut self.notebook), cell, change, tell);
-        self.saver.changed();
     }
 
     /// Records when the kernel made a message, under the key that nbclient uses, in UTC to the microsecond.

@@ -11,6 +11,7 @@ use crate::model::{CellId, SessionId};
 use crate::scheduler::{Mode, OnError, OnKernelDeath, Target};
 use crate::session::notebook::{Notebook, SharedFile};
 
+use super::offload::Offload;
 use super::selection::Selection;
 
 const IN_MEMORY_HISTORY: &str = "--HistoryManager.hist_file=:memory:";
@@ -40,6 +41,8 @@ pub struct RunRequest {
     pub verify: bool,
     /// Where and when to save; nowhere if none.
     pub save: Option<Save>,
+    /// Where outputs go that are too large for the notebook; they stay in it if none.
+    pub offload: Option<Offload>,
     /// Whether to record when each cell began and ended, in `metadata.execution`.
     pub record_timing: bool,
     /// Who answers `input()`; if nobody, a cell that asks fails.
@@ -65,6 +68,7 @@ impl RunRequest {
             on_kernel_death: OnKernelDeath::Stop,
             verify: false,
             save: None,
+            offload: None,
             record_timing: true,
             input: None,
             patience: PATIENCE,
@@ -125,6 +129,8 @@ pub struct SessionRun {
     /// A file of this notebook that others write too. Results are merged into it as cells end, as far as that can be done
     /// at the time: where the file is no notebook just then, the next time.
     pub write_back: Option<Arc<Mutex<SharedFile>>>,
+    /// Where outputs go that are too large for the notebook; they stay in it if none.
+    pub offload: Option<Offload>,
     /// Whether to record when each cell began and ended, in `metadata.execution`.
     pub record_timing: bool,
     /// Who answers `input()`; if nobody, a cell that asks fails.
@@ -148,6 +154,7 @@ impl Default for SessionRun {
             verify: true,
             save: None,
             write_back: None,
+            offload: None,
             record_timing: true,
             input: None,
             patience: PATIENCE,

@@ -21,6 +21,7 @@ use super::event::{RunEvent, RunOutcome};
 use super::event_log::EventLog;
 use super::limits::{Cause, Limits, StopRequest};
 use super::live_kernel::LiveKernel;
+use super::offload::OpenStreams;
 use super::outcome::{failed, sentence};
 use super::saver::Saver;
 use super::setup::Setup;
@@ -52,6 +53,8 @@ pub(super) struct RunLoop {
     pub(super) writes: HashMap<CellId, Vec<String>>,
     /// The cells of the plan that are neither executed yet nor known to be fresh.
     pending: HashSet<CellId>,
+    /// The streams that have become too large for the notebook.
+    pub(super) streams: OpenStreams,
     /// How many executions have begun.
     pub(super) position: usize,
     /// How the run ends, where that is known before the scheduler says so.
@@ -82,6 +85,7 @@ impl RunLoop {
             early: None,
             writes: HashMap::new(),
             pending: HashSet::new(),
+            streams: OpenStreams::default(),
             position: 0,
             ending: None,
         }
@@ -215,6 +219,9 @@ impl RunLoop {
         while let Some(Some(message)) = live.strays.next().now_or_never() {
             self.take_stray(live, message).await;
         }
+        for cell in self.streams.cells() {
+            self.close_stream(&cell).await;
+        }
         self.clear_pending(live);
         outcome
     }
@@ -322,6 +329,7 @@ impl RunLoop {
             return self.report(dispatch, Outcome::Aborted, None, Duration::ZERO).await;
         }
         // Even if that was done already: it may have been executed since, or a thread of its goes on printing.
+        self.streams.discard(&cell.id);
         live.outputs.reset(self.cell(&cell));
         self.pending.remove(&cell.id);
         let started = Instant::now();

@@ -1,11 +1,12 @@
 //! What a run is about, whether it has a kernel of its own or a session's.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::scheduler::{Mode, PlanRequest, Priority, StartRequest};
 use crate::session::notebook::{Notebook, SharedFile};
 
+use super::offload::Offload;
 use super::request::{InputSource, RunRequest, Save, SessionRun};
 use super::selection::{Part, Resumed};
 
@@ -30,6 +31,7 @@ pub(super) struct Setup {
     pub(super) input: Option<Arc<dyn InputSource>>,
     pub(super) save: Option<Save>,
     pub(super) write_back: Option<Arc<Mutex<SharedFile>>>,
+    pub(super) offload: Option<Offload>,
 }
 
 impl Setup {
@@ -61,6 +63,7 @@ impl Setup {
             input: request.input,
             save: request.save,
             write_back: None,
+            offload: request.offload,
         };
         (request.notebook, setup)
     }
@@ -92,6 +95,20 @@ impl Setup {
             input: run.input,
             save: run.save,
             write_back: run.write_back,
+            offload: run.offload,
         }
+    }
+
+    /// Where the notebook is or will be, for those who look for what refers to an asset.
+    pub(super) fn notebook_path(&self) -> String {
+        let shared = self.write_back.as_ref().map(|file| {
+            let file = file.lock().unwrap_or_else(PoisonError::into_inner);
+            file.path().to_owned()
+        });
+        let path = self.save.as_ref().map(|save| save.path.clone()).or(shared);
+        path.map_or_else(String::new, |path| {
+            let path = std::path::absolute(&path).unwrap_or(path);
+            path.to_string_lossy().into_owned()
+        })
     }
 }

@@ -5,6 +5,7 @@ mod ending;
 mod errors;
 mod events;
 mod input;
+mod offloading;
 mod outputs;
 mod saving;
 mod scene;

@@ -1,0 +1,164 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use mcp_jupyter_core::model::Digest;
+
+use super::mcp_jupyter::EXIT_CODES;
+use super::values::{byte_range, duration, size};
+
+/// Look after the large outputs that `run --assets` has taken out of notebooks
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct AssetsArgs {
+    #[command(subcommand)]
+    pub(crate) command: AssetsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AssetsCommand {
+    List(StoreArgs),
+    Show(AssetArgs),
+    Cat(CatArgs),
+    Export(ExportArgs),
+    Inline(InlineArgs),
+    Offload(OffloadArgs),
+    Verify(VerifyArgs),
+    Prune(PruneArgs),
+    Usage(StoreArgs),
+}
+
+/// List all assets, with what refers to them
+#[derive(Debug, Args)]
+pub(crate) struct StoreArgs {
+    /// The store: a folder, `file://`, `s3://`, `gs://` or `az://`
+    #[arg(long, value_name = "URL")]
+    pub(crate) store: String,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Say what is known of an asset
+#[derive(Debug, Args)]
+pub(crate) struct AssetArgs {
+    /// The asset: `sha256:` and 64 digits
+    pub(crate) digest: Digest,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// Write the bytes of an asset to standard output
+#[derive(Debug, Args)]
+pub(crate) struct CatArgs {
+    /// The asset: `sha256:` and 64 digits
+    pub(crate) digest: Digest,
+
+    /// Only these bytes, counted from 0, the last one excluded: `0-1000`, `1000-`, or the last so many: `-1000`
+    #[arg(long, value_name = "FROM-TO", value_parser = byte_range, allow_hyphen_values = true)]
+    pub(crate) bytes: Option<ByteRange>,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// A range of bytes as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ByteRange {
+    From(u64, Option<u64>),
+    Last(u64),
+}
+
+/// Write the bytes of an asset into a file, which is there as a whole or not at all
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The asset: `sha256:` and 64 digits
+    pub(crate) digest: Digest,
+
+    /// The file; it must not exist
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// Put the outputs back into a notebook that were taken out of it
+#[derive(Debug, Args)]
+pub(crate) struct InlineArgs {
+    /// The notebook
+    pub(crate) notebook: PathBuf,
+
+    /// The file to write, `-` for standard output [default: the notebook itself]
+    #[arg(short, long, value_name = "FILE|-")]
+    pub(crate) output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// Take the large outputs out of a notebook that has been run
+#[derive(Debug, Args)]
+pub(crate) struct OffloadArgs {
+    /// The notebook
+    pub(crate) notebook: PathBuf,
+
+    /// The file to write, `-` for standard output [default: the notebook itself]
+    #[arg(short, long, value_name = "FILE|-")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// From which size on outputs are taken out, such as `100k` or `2M`
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) asset_threshold: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// Read assets and compare their bytes with their digests
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The assets [default: all]
+    pub(crate) digests: Vec<Digest>,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// Delete the assets that nothing needs: no notebook, page or text under the roots, no registered reference, no pin
+#[derive(Debug, Args)]
+pub(crate) struct PruneArgs {
+    /// Folders whose notebooks, pages and texts are looked through
+    #[arg(long, required = true, num_args = 1.., value_name = "DIR")]
+    pub(crate) roots: Vec<PathBuf>,
+
+    /// How long an asset has to have been without need: the first time it is marked, a later time deleted
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = grace)]
+    pub(crate) grace: Duration,
+
+    /// Delete the oldest only, until no more than this is left
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) quota: Option<u64>,
+
+    /// Change nothing: say what would go, and why
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// A time that may be none at all.
+fn grace(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        Ok(Duration::ZERO)
+    } else {
+        duration(text)
+    }
+}

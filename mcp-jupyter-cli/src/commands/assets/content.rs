@@ -1,0 +1,88 @@
+use std::io::Write;
+use std::ops::Range;
+use std::path::Path;
+
+use futures_util::TryStreamExt;
+use mcp_jupyter_core::assets::ByteStream;
+use serde_json::json;
+
+use crate::args::{ByteRange, CatArgs, ExportArgs};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::report;
+
+/// Writes the bytes of an asset to stdout.
+pub(super) async fn cat(args: CatArgs) -> Result<Exit, CliError> {
+    let store = super::open(&args.store.store)?;
+    let range = match args.bytes {
+        Some(range) => Some(within(range, store.head(&args.digest).await?.length)),
+        None => None,
+    };
+    let mut content = store.get(&args.digest, range).await?;
+    while let Some(bytes) = content.try_next().await? {
+        let is_read = report::stream_data(&bytes).map_err(|source| CliError::Output {
+            path: "standard output".into(),
+            source,
+        })?;
+        if !is_read {
+            break;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// The part of a range that there is.
+fn within(range: ByteRange, length: u64) -> Range<u64> {
+    match range {
+        ByteRange::From(from, to) => from.min(length)..to.unwrap_or(length).min(length),
+        ByteRange::Last(last) => length.saturating_sub(last)..length,
+    }
+}
+
+/// Writes the bytes of an asset into a file.
+pub(super) async fn export(args: ExportArgs) -> Result<Exit, CliError> {
+    if args.output.exists() && !args.force {
+        return Err(CliError::usage_with_hint(
+            format!("{} exists", args.output.display()),
+            "use `--force` to replace it",
+        ));
+    }
+    let store = super::open(&args.store.store)?;
+    let asset = store.head(&args.digest).await?;
+    let content = store.get(&args.digest, None).await?;
+    write(content, &args.output, args.force).await?;
+    if args.store.json {
+        report::show_json_line(&json!({"digest": asset.digest, "length": asset.length, "path": args.output}));
+    }
+    Ok(Exit::Ok)
+}
+
+async fn write(mut content: ByteStream, path: &Path, force: bool) -> Result<(), CliError> {
+    let failed = |source| CliError::Output {
+        path: path.to_owned(),
+        source,
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut file = tempfile::Builder::new()
+        .prefix(".mcp-jupyter-")
+        .suffix(".tmp")
+        .tempfile_in(folder.unwrap_or(Path::new(".")))
+        .map_err(failed)?;
+    while let Some(bytes) = content.try_next().await? {
+        file.write_all(&bytes).map_err(failed)?;
+    }
+    file.as_file().sync_all().map_err(failed)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        // A temporary file is closed to others, which an exported one need not be.
+        let mode = std::fs::Permissions::from_mode(0o644);
+        file.as_file().set_permissions(mode).map_err(failed)?;
+    }
+    let placed = if force {
+        file.persist(path)
+    } else {
+        file.persist_noclobber(path)
+    };
+    placed.map(drop).map_err(|error| failed(error.error))
+}

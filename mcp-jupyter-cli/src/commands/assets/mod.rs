@@ -1,0 +1,35 @@
+//! `mcp-jupyter assets`: what is in a store of large outputs, and what becomes of it.
+
+mod content;
+mod listing;
+mod notebooks;
+mod prune;
+mod verify;
+
+use std::sync::Arc;
+
+use mcp_jupyter_core::assets::{AssetStore, ObjectAssets};
+
+use crate::args::AssetsCommand;
+use crate::error::CliError;
+use crate::exit::Exit;
+
+/// Does what is asked with a store.
+pub(crate) async fn assets(command: AssetsCommand) -> Result<Exit, CliError> {
+    match command {
+        AssetsCommand::List(args) => listing::list(args).await,
+        AssetsCommand::Show(args) => listing::show(args).await,
+        AssetsCommand::Usage(args) => listing::usage(args).await,
+        AssetsCommand::Cat(args) => content::cat(args).await,
+        AssetsCommand::Export(args) => content::export(args).await,
+        AssetsCommand::Inline(args) => notebooks::inline(args).await,
+        AssetsCommand::Offload(args) => notebooks::offload(args).await,
+        AssetsCommand::Verify(args) => verify::verify(args).await,
+        AssetsCommand::Prune(args) => prune::prune(args).await,
+    }
+}
+
+/// The store at an address.
+pub(super) fn open(address: &str) -> Result<Arc<dyn AssetStore>, CliError> {
+    Ok(Arc::new(ObjectAssets::open(address)?))
+}
