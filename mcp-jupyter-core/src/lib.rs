@@ -35,6 +35,7 @@ pub mod engine;
 mod error;
 pub mod kernel;
 pub mod model;
+pub mod redaction;
 pub mod scheduler;
 pub mod session;
 
