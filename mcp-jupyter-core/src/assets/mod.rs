@@ -7,6 +7,7 @@
 mod error;
 mod object;
 pub mod preview;
+pub mod reading;
 pub mod retention;
 mod staging;
 mod types;
