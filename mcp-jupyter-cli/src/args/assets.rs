@@ -2,10 +2,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use mcp_jupyter_core::assets::reading::LineRange;
 use mcp_jupyter_core::model::Digest;
 
 use super::mcp_jupyter::EXIT_CODES;
-use super::values::{byte_range, duration, size};
+use super::values::{byte_range, duration, pixels, size};
 
 /// Look after the large outputs that `run --assets` has taken out of notebooks
 #[derive(Debug, Args)]
@@ -20,6 +21,7 @@ pub(crate) enum AssetsCommand {
     List(StoreArgs),
     Show(AssetArgs),
     Cat(CatArgs),
+    Search(SearchArgs),
     Export(ExportArgs),
     Inline(InlineArgs),
     Offload(OffloadArgs),
@@ -59,6 +61,51 @@ pub(crate) struct CatArgs {
     /// Only these bytes, counted from 0, the last one excluded: `0-1000`, `1000-`, or the last so many: `-1000`
     #[arg(long, value_name = "FROM-TO", value_parser = byte_range, allow_hyphen_values = true)]
     pub(crate) bytes: Option<ByteRange>,
+
+    /// Only these lines, counted from 1, both ends included: `10-20`, `10-`, or from the end: `-5`, `-20--10`
+    #[arg(long, value_name = "FROM-TO", allow_hyphen_values = true, conflicts_with = "bytes")]
+    pub(crate) lines: Option<LineRange>,
+
+    /// Only the value in a JSON document that this JSON pointer names, such as `/a/0/b`
+    #[arg(long, value_name = "POINTER", conflicts_with_all = ["bytes", "lines"])]
+    pub(crate) pointer: Option<String>,
+
+    /// An image, as a PNG or JPEG that is no larger than this, in pixels
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = pixels, conflicts_with_all = ["bytes", "lines", "pointer"])]
+    pub(crate) fit: Option<(u32, u32)>,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// Print the lines of a text in which a pattern is found
+#[derive(Debug, Args)]
+pub(crate) struct SearchArgs {
+    /// The asset: `sha256:` and 64 digits
+    pub(crate) digest: Digest,
+
+    /// The text to look for
+    pub(crate) pattern: String,
+
+    /// The pattern is a regular expression, matched line by line
+    #[arg(short = 'E', long)]
+    pub(crate) regex: bool,
+
+    /// Upper and lower case are the same
+    #[arg(short, long)]
+    pub(crate) ignore_case: bool,
+
+    /// So many lines before and after each
+    #[arg(short = 'C', long, default_value_t = 0)]
+    pub(crate) context: usize,
+
+    /// No more than so many
+    #[arg(short, long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_count: u64,
+
+    /// Begin at this line, counted from 1
+    #[arg(long, value_name = "LINE", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) from_line: u64,
 
     #[command(flatten)]
     pub(crate) store: StoreArgs,

@@ -10,10 +10,10 @@ mod watch;
 
 pub(crate) use assets::{
     AssetArgs, AssetsArgs, AssetsCommand, ByteRange, CatArgs, ExportArgs, InlineArgs, OffloadArgs, PruneArgs,
-    StoreArgs, VerifyArgs,
+    SearchArgs, StoreArgs, VerifyArgs,
 };
 pub(crate) use mcp_jupyter::{Cli, Command, CompletionsArgs, DoctorArgs, InspectArgs, KernelsArgs};
 pub(crate) use papermill::{LogLevel, PapermillArgs};
 pub(crate) use plan::{GraphArgs, GraphFormat, PlanArgs, PlanFormat, PlanRequestArgs, PreviewArgs};
-pub(crate) use run::{DestinationArgs, DisplayArgs, KernelArgs, ParameterArgs, RunArgs, TransportArg};
+pub(crate) use run::{DestinationArgs, DisplayArgs, KernelArgs, ParameterArgs, RedactArg, RunArgs, TransportArg};
 pub(crate) use watch::WatchArgs;

@@ -74,6 +74,18 @@ pub(crate) struct DestinationArgs {
     /// From which size on outputs are too large, such as `100k` or `2M` [default: 64 KiB of text, 256 KiB of binary data]
     #[arg(long, value_name = "SIZE", value_parser = size, requires = "assets")]
     pub(crate) asset_threshold: Option<u64>,
+
+    /// Mask secrets in outputs before they are saved: API keys and tokens of well-known forms, private keys, passwords in
+    /// URLs, and the values of environment variables that are named as secret
+    #[arg(long, value_enum, value_name = "WHERE")]
+    pub(crate) redact: Option<RedactArg>,
+}
+
+/// What secrets are masked in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RedactArg {
+    /// In notebooks and assets, as they are stored
+    Stored,
 }
 
 #[derive(Clone, Debug, Default, Args)]

@@ -80,6 +80,15 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     Ok(size as u64)
 }
 
+/// Width and height: `800x600`.
+pub(super) fn pixels(text: &str) -> Result<(u32, u32), String> {
+    let size = text.split_once('x').and_then(|(width, height)| {
+        let side = |text: &str| text.parse::<u32>().ok().filter(|side| *side > 0);
+        Some((side(width)?, side(height)?))
+    });
+    size.ok_or_else(|| "expected width and height in pixels, such as `800x600`".to_owned())
+}
+
 pub(super) fn byte_range(text: &str) -> Result<ByteRange, String> {
     let expected = || "expected `FROM-TO`, `FROM-` or `-LAST`, such as `0-1000`".to_owned();
     let (from, to) = text.split_once('-').ok_or_else(expected)?;

@@ -148,6 +148,7 @@ fn options(args: PapermillArgs, parameters: JsonMap) -> Result<Options, CliError
             SavePolicy::EveryCell
         },
         offload: None,
+        redactor: None,
         strip_timing: false,
         input: None,
         papermill: Some(PapermillOptions {

@@ -3,9 +3,10 @@ use std::path::PathBuf;
 use mcp_jupyter_core::engine::{Offload, OnError};
 use mcp_jupyter_core::kernel::local::Transport;
 use mcp_jupyter_core::model::JsonMap;
+use mcp_jupyter_core::redaction::Redactor;
 use mcp_jupyter_core::session::parameters::ParameterArguments;
 
-use crate::args::{DestinationArgs, DisplayArgs, KernelArgs, ParameterArgs, RunArgs, TransportArg};
+use crate::args::{DestinationArgs, DisplayArgs, KernelArgs, ParameterArgs, RedactArg, RunArgs, TransportArg};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::job::{
@@ -97,6 +98,7 @@ pub(super) fn parameters(args: &ParameterArgs, defaults: JsonMap) -> Result<Json
 
 fn options(args: RunArgs, parameters: JsonMap, jobs: &[Job], report: &Report) -> Result<Options, CliError> {
     let transport = transport(&args.kernel);
+    let redactor = redactor(&args);
     let control = args.control;
     let reads_stdin = jobs.iter().any(|job| job.input == Input::Stdin);
     Ok(Options {
@@ -123,6 +125,7 @@ fn options(args: RunArgs, parameters: JsonMap, jobs: &[Job], report: &Report) ->
         save: args.destination.save,
         strip_timing: args.destination.strip_timing,
         offload: offload(&args.destination)?,
+        redactor,
         input: if reads_stdin {
             None
         } else {
@@ -130,6 +133,17 @@ fn options(args: RunArgs, parameters: JsonMap, jobs: &[Job], report: &Report) ->
         },
         papermill: None,
     })
+}
+
+/// What masks secrets, those among the variables of the kernel as well.
+fn redactor(args: &RunArgs) -> Option<Redactor> {
+    let RedactArg::Stored = args.destination.redact?;
+    let given = args.kernel.env.iter().map(|(name, value)| (name, value));
+    Some(
+        Redactor::new()
+            .with_environment(std::env::vars_os())
+            .with_environment(given),
+    )
 }
 
 /// Where outputs go that are too large.

@@ -17,6 +17,7 @@ use futures_util::StreamExt;
 use mcp_jupyter_core::engine::{Engine, FinishedRun, InputSource, Offload, OnError, Run, RunRequest, Save, SavePolicy};
 use mcp_jupyter_core::kernel::{KernelSpec, LaunchRequest};
 use mcp_jupyter_core::model::JsonMap;
+use mcp_jupyter_core::redaction::Redactor;
 use mcp_jupyter_core::session::notebook::{Durability, Notebook};
 
 use crate::error::CliError;
@@ -47,6 +48,7 @@ pub(crate) struct Options {
     pub(crate) save: SavePolicy,
     pub(crate) strip_timing: bool,
     pub(crate) offload: Option<Offload>,
+    pub(crate) redactor: Option<Redactor>,
     pub(crate) input: Option<Arc<dyn InputSource>>,
     pub(crate) papermill: Option<PapermillOptions>,
 }
@@ -218,6 +220,7 @@ impl Job {
             on_error: options.on_error,
             save,
             offload: options.offload.clone(),
+            redactor: options.redactor.clone(),
             record_timing: !options.strip_timing,
             input: options.input.clone(),
             ..RunRequest::new(prepared.notebook, kernel)

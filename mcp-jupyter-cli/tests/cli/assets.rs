@@ -265,3 +265,88 @@ fn a_killed_run_leaves_only_whole_assets() {
         (0, "1 verified, 0 damaged\n")
     );
 }
+
+#[test]
+fn parts_of_an_asset_are_read_and_found() {
+    let Some(lab) = Lab::new() else { return };
+    offloaded(&lab);
+    let all = list(&lab);
+    let digest = |mime: &str, lines: &Value| {
+        let of_type = all
+            .iter()
+            .find(|asset| asset["mime"] == mime && asset["lines"] == *lines);
+        of_type.unwrap()["digest"].as_str().unwrap().to_owned()
+    };
+    let lines = digest("text/plain", &json!(20_000));
+    let read = |arguments: &[&str]| {
+        let read = lab.run(&[&["assets"], arguments, &["--store", "store"]].concat());
+        (read.code, read.stdout, read.stderr)
+    };
+    let shown = |text: &str| (0, text.to_owned(), String::new());
+    let notice = "lines 1-9 and 12-20000 of 20000 are left out; read on with lines 12-13\n";
+    let part = (0, "line 9\nline 10\n".to_owned(), notice.to_owned());
+    assert_eq!(read(&["cat", &lines, "--lines", "10-11"]), part);
+    assert_eq!(read(&["cat", &lines, "--lines", "-1"]).1, "line 19999\n");
+    let found =
+        "1999-line 1998\n2000:line 1999\n2001-line 2000\n--\n11999-line 11998\n12000:line 11999\n12001-line 12000\n";
+    assert_eq!(read(&["search", &lines, "(^| )1?1999$", "-E", "-C", "1"]), shown(found));
+    let (code, stdout, notice) = read(&["search", &lines, "LINE", "-i", "--max-count", "2"]);
+    assert_eq!((code, stdout.as_str()), (0, "1:line 0\n2:line 1\n"));
+    assert!(notice.contains('3'), "{notice}");
+    assert_eq!(
+        read(&["search", &lines, "nothing"]),
+        (0, String::new(), "it is not found\n".to_owned())
+    );
+    assert_eq!(read(&["search", &lines, "(", "-E"]).0, 2);
+    let json = digest("application/json", &json!(1));
+    assert_eq!(read(&["cat", &json, "--pointer", "/k/7"]), shown("7\n"));
+    let (code, _, refused) = read(&["cat", &json, "--pointer", "/none/7"]);
+    assert!(code != 0 && refused.contains("none"), "{refused}");
+    let image = digest("image/png", &Value::Null);
+    let fitted = lab
+        .command(&["assets", "cat", &image, "--fit", "60x60", "--store", "store"])
+        .output()
+        .unwrap();
+    // Width and height stand behind the signature and the head of the first part.
+    assert_eq!(fitted.stdout[16..24], [0, 0, 0, 60, 0, 0, 0, 40]);
+    assert_eq!(read(&["cat", &lines, "--fit", "60x60"]).0, 2);
+}
+
+#[test]
+fn secrets_are_masked_where_that_is_asked_for() {
+    let Some(lab) = Lab::new() else { return };
+    let token = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
+    let print = format!(
+        "for part in ('x' * 70000 + ' gh', 'p_0123456789abcdefghij', '{}'):\n    print(part, end='', flush=True)",
+        &token[24..]
+    );
+    let secret = "import os\nprint(os.environ['MY_API_KEY'])\nraise ValueError(os.environ['MY_API_KEY'])";
+    lab.notebook("in.ipynb", &[&print, secret]);
+    let arguments = [
+        "run",
+        "-q",
+        "in.ipynb",
+        "-o",
+        "out.ipynb",
+        "--assets",
+        "store",
+        "--env",
+        "MY_API_KEY=opensesame1",
+        "--allow-errors",
+    ];
+    assert_eq!(lab.run(&arguments).code, 0);
+    assert!(lab.read("out.ipynb").contains("opensesame1"));
+    assert_eq!(lab.run(&[&arguments[..], &["--redact", "stored"]].concat()).code, 0);
+    let notebook = lab.read("out.ipynb");
+    assert!(
+        !notebook.contains("opensesame1") && notebook.contains("***********"),
+        "{notebook}"
+    );
+    let masked = format!("{} ghp_{}", "x".repeat(70_000), "*".repeat(36));
+    let stored: Vec<Value> = list(&lab);
+    let digest = sha256(masked.as_bytes());
+    assert!(
+        stored.iter().any(|asset| asset["digest"] == digest.as_str()),
+        "{stored:?}"
+    );
+}

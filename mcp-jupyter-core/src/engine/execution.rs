@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::kernel::{Channel, ExecuteRequest, Header, Kernel, KernelError, Message, ShutdownMode};
 use crate::model::{CellRef, Json, JsonMap};
+use crate::redaction::Redactor;
 use crate::scheduler::{Dispatch, Observation, OnError, Outcome, SchedulerError, Step};
 use crate::session::notebook::Durability;
 
@@ -52,6 +53,18 @@ impl Reply {
     }
 }
 
+impl Reply {
+    /// The reply without secrets.
+    fn masked(mut self, redactor: Option<&Redactor>) -> Self {
+        if let (Some(redactor), CellOutcome::Error { evalue, traceback, .. }) = (redactor, &mut self.outcome) {
+            for text in traceback.iter_mut().chain([evalue]) {
+                *text = redactor.redact(text).into_owned();
+            }
+        }
+        self
+    }
+}
+
 impl RunLoop {
     /// Executes a cell, and tells of it; gives what came of it for the scheduler.
     pub(super) async fn run_cell(
@@ -75,7 +88,7 @@ impl RunLoop {
         let started = Instant::now();
         self.limits.begin_cell(self.setup.cell_timeout);
         let executed = self.execute(live, cell, dispatch).await;
-        self.close_stream(&cell.id).await;
+        self.close_cell(live, cell).await;
         self.cell(cell).set_execution_count(Some(execution_count));
         let (reply, failure) = match executed {
             Ok(reply) => (reply, None),
@@ -196,7 +209,7 @@ impl RunLoop {
     async fn take(&mut self, live: &mut LiveKernel, cell: &CellRef, message: Message) -> Option<Reply> {
         if message.channel == Channel::Shell {
             self.record_time(cell, "shell.execute_reply", &message.header);
-            return Some(Reply::from_content(&message.content));
+            return Some(Reply::from_content(&message.content).masked(self.setup.redactor.as_ref()));
         }
         match &*message.msg_type() {
             "status" => match message.content.get("execution_state").and_then(Json::as_str).as_deref() {
@@ -248,11 +261,14 @@ impl RunLoop {
             self.unsolicited += 1;
             return;
         };
-        match self.setup.offload.clone() {
-            Some(offload) => self.apply_offloading(live, cell, change, &offload).await,
-            None => self.apply(live, cell, change),
+        match &mut self.redacting {
+            Some(redacting) => {
+                for change in redacting.mask(&cell.id, change) {
+                    self.take_in(live, cell, change).await;
+                }
+            }
+            None => self.take_in(live, cell, change).await,
         }
-        self.saver.changed();
     }
 
     pub(super) fn apply(&mut self, live: &mut LiveKernel, cell: &CellRef, change: OutputChange) {

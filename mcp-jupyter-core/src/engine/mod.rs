@@ -17,6 +17,7 @@ mod observer;
 mod offload;
 mod offloading;
 mod outcome;
+mod redacting;
 mod request;
 mod run;
 mod saver;

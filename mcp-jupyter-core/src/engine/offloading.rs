@@ -10,9 +10,38 @@ use super::event::RunEvent;
 use super::live_kernel::LiveKernel;
 use super::offload::Offload;
 use super::outcome::sentence;
+use super::redacting::Redacting;
 use super::run::RunLoop;
 
 impl RunLoop {
+    /// Takes in a change to the outputs of a cell.
+    pub(super) async fn take_in(&mut self, live: &mut LiveKernel, cell: &CellRef, change: OutputChange) {
+        match self.setup.offload.clone() {
+            Some(offload) => self.apply_offloading(live, cell, change, &offload).await,
+            None => self.apply(live, cell, change),
+        }
+        self.saver.changed();
+    }
+
+    /// The cell has ended: what was held back of its outputs is taken in.
+    pub(super) async fn close_cell(&mut self, live: &mut LiveKernel, cell: &CellRef) {
+        let held = self.redacting.as_mut().and_then(|redacting| redacting.flush(&cell.id));
+        if let Some(change) = held {
+            self.take_in(live, cell, change).await;
+        }
+        self.close_stream(&cell.id).await;
+    }
+
+    /// The run has ended, and with it what cells have left running.
+    pub(super) async fn close_all(&mut self, live: &mut LiveKernel) {
+        let held = self.redacting.as_ref().map(Redacting::cells).unwrap_or_default();
+        for cell in held.into_iter().chain(self.streams.cells()) {
+            if let Some(cell) = self.place_of(&cell) {
+                self.close_cell(live, &cell).await;
+            }
+        }
+    }
+
     /// Applies a change to the outputs of a cell; what is too large of it goes to the store.
     pub(super) async fn apply_offloading(
         &mut self,

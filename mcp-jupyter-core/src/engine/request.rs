@@ -8,6 +8,7 @@ use async_trait::async_trait;
 
 use crate::kernel::LaunchRequest;
 use crate::model::{CellId, SessionId};
+use crate::redaction::Redactor;
 use crate::scheduler::{Mode, OnError, OnKernelDeath, Target};
 use crate::session::notebook::{Notebook, SharedFile};
 
@@ -43,6 +44,8 @@ pub struct RunRequest {
     pub save: Option<Save>,
     /// Where outputs go that are too large for the notebook; they stay in it if none.
     pub offload: Option<Offload>,
+    /// Masks secrets in all that cells output, before it is told, saved or stored; nothing is masked if none.
+    pub redactor: Option<Redactor>,
     /// Whether to record when each cell began and ended, in `metadata.execution`.
     pub record_timing: bool,
     /// Who answers `input()`; if nobody, a cell that asks fails.
@@ -69,6 +72,7 @@ impl RunRequest {
             verify: false,
             save: None,
             offload: None,
+            redactor: None,
             record_timing: true,
             input: None,
             patience: PATIENCE,
@@ -131,6 +135,8 @@ pub struct SessionRun {
     pub write_back: Option<Arc<Mutex<SharedFile>>>,
     /// Where outputs go that are too large for the notebook; they stay in it if none.
     pub offload: Option<Offload>,
+    /// Masks secrets in all that cells output, before it is told, saved or stored; nothing is masked if none.
+    pub redactor: Option<Redactor>,
     /// Whether to record when each cell began and ended, in `metadata.execution`.
     pub record_timing: bool,
     /// Who answers `input()`; if nobody, a cell that asks fails.
@@ -155,6 +161,7 @@ impl Default for SessionRun {
             save: None,
             write_back: None,
             offload: None,
+            redactor: None,
             record_timing: true,
             input: None,
             patience: PATIENCE,

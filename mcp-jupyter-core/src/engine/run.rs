@@ -23,6 +23,7 @@ use super::limits::{Cause, Limits, StopRequest};
 use super::live_kernel::LiveKernel;
 use super::offload::OpenStreams;
 use super::outcome::{failed, sentence};
+use super::redacting::Redacting;
 use super::saver::Saver;
 use super::setup::Setup;
 use super::summary::Summary;
@@ -55,6 +56,7 @@ pub(super) struct RunLoop {
     pending: HashSet<CellId>,
     /// The streams that have become too large for the notebook.
     pub(super) streams: OpenStreams,
+    pub(super) redacting: Option<Redacting>,
     /// How many executions have begun.
     pub(super) position: usize,
     /// How the run ends, where that is known before the scheduler says so.
@@ -74,7 +76,6 @@ impl RunLoop {
             saver: Saver::new(&notebook, &setup),
             notebook,
             limits: Limits::new(requests, setup.run_timeout, setup.patience),
-            setup,
             log,
             summary: Summary::default(),
             unsolicited: 0,
@@ -86,8 +87,10 @@ impl RunLoop {
             writes: HashMap::new(),
             pending: HashSet::new(),
             streams: OpenStreams::default(),
+            redacting: setup.redactor.clone().map(Redacting::new),
             position: 0,
             ending: None,
+            setup,
         }
     }
 
@@ -219,9 +222,7 @@ impl RunLoop {
         while let Some(Some(message)) = live.strays.next().now_or_never() {
             self.take_stray(live, message).await;
         }
-        for cell in self.streams.cells() {
-            self.close_stream(&cell).await;
-        }
+        self.close_all(live).await;
         self.clear_pending(live);
         outcome
     }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::redaction::Redactor;
 use crate::scheduler::{Mode, PlanRequest, Priority, StartRequest};
 use crate::session::notebook::{Notebook, SharedFile};
 
@@ -32,6 +33,7 @@ pub(super) struct Setup {
     pub(super) save: Option<Save>,
     pub(super) write_back: Option<Arc<Mutex<SharedFile>>>,
     pub(super) offload: Option<Offload>,
+    pub(super) redactor: Option<Redactor>,
 }
 
 impl Setup {
@@ -64,6 +66,7 @@ impl Setup {
             save: request.save,
             write_back: None,
             offload: request.offload,
+            redactor: request.redactor,
         };
         (request.notebook, setup)
     }
@@ -96,6 +99,7 @@ impl Setup {
             save: run.save,
             write_back: run.write_back,
             offload: run.offload,
+            redactor: run.redactor,
         }
     }
 

@@ -4,6 +4,7 @@ mod content;
 mod listing;
 mod notebooks;
 mod prune;
+mod search;
 mod verify;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub(crate) async fn assets(command: AssetsCommand) -> Result<Exit, CliError> {
         AssetsCommand::Show(args) => listing::show(args).await,
         AssetsCommand::Usage(args) => listing::usage(args).await,
         AssetsCommand::Cat(args) => content::cat(args).await,
+        AssetsCommand::Search(args) => search::search(args).await,
         AssetsCommand::Export(args) => content::export(args).await,
         AssetsCommand::Inline(args) => notebooks::inline(args).await,
         AssetsCommand::Offload(args) => notebooks::offload(args).await,
