@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 
@@ -43,6 +44,17 @@ impl ObjectAssets {
             directory: Some(directory),
             name,
         })
+    }
+
+    /// A store in objects of the caller's making, for services and settings that [`ObjectAssets::open`] does not know;
+    /// `name` is what messages call it. Listing must be in the order of the names, as it is with S3, and tell what was
+    /// written before.
+    pub fn from_object_store(objects: Arc<dyn ObjectStore>, name: &str) -> Self {
+        Self {
+            objects,
+            directory: None,
+            name: name.into(),
+        }
     }
 
     /// The store at an address: `memory`, a path or `file://`, and with the feature `cloud` `s3://`, `gs://` or `az://`,
@@ -103,7 +115,6 @@ fn cloud(address: &str, _: &str) -> Result<ObjectAssets, AssetError> {
 
 #[cfg(feature = "cloud")]
 fn cloud(address: &str, scheme: &str) -> Result<ObjectAssets, AssetError> {
-    use object_store::ObjectStore;
     use object_store::aws::AmazonS3Builder;
     use object_store::azure::MicrosoftAzureBuilder;
     use object_store::gcp::GoogleCloudStorageBuilder;
