@@ -1,9 +1,11 @@
 //! Large outputs as immutable bytes, kept outside of the notebook and known by their digest.
 //!
 //! An [`AssetStore`] keeps bytes, what is known about them, and why they must stay. [`ObjectAssets`] is one over any
-//! object store: memory, a local folder, or a cloud's. What becomes of an output that is too large for a notebook is
-//! the engine's to decide; nothing here knows of kernels or notebooks.
+//! object store: memory, a local folder, or a cloud's; `conformance` says what every store must do. What becomes of an
+//! output that is too large for a notebook is the engine's to decide; nothing here knows of kernels or notebooks.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod error;
 mod object;
 pub mod preview;

@@ -1,6 +1,7 @@
 //! Every backend of every domain against the cases that all backends of the domain must pass.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod assets;
 mod journal;
 mod kernel;
 mod scheduler;
