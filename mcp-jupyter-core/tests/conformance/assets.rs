@@ -47,6 +47,10 @@ macro_rules! with_every_case {
             collect_referred,
             collect_nothing,
             collect_repeated,
+            collect_or_create,
+            collect_or_refer,
+            collect_at_once,
+            collect_dropped,
         }
     };
 }

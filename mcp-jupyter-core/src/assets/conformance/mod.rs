@@ -7,6 +7,7 @@
 mod content;
 mod fixture;
 mod listing;
+mod races;
 mod references;
 mod retention;
 
@@ -53,6 +54,7 @@ pub fn cases() -> Vec<Case> {
         listing::cases(),
         references::cases(),
         retention::cases(),
+        races::cases(),
     ]
     .concat()
 }

@@ -3,6 +3,8 @@
 
 use object_store::path::Path;
 
+use uuid::Uuid;
+
 use crate::assets::types::Reference;
 use crate::model::{CellId, Digest};
 
@@ -34,9 +36,9 @@ pub(super) fn mark(digest: &Digest) -> Path {
     Path::from_iter([MARKS, &digest.hex()])
 }
 
-/// That retention is about to delete them.
-pub(super) fn claim(digest: &Digest) -> Path {
-    Path::from_iter([CLAIMS, &digest.hex()])
+/// That retention is about to delete them: an object for each who is, so that none takes away another's.
+pub(super) fn claim(digest: &Digest, holder: &Uuid) -> Path {
+    Path::from_iter([CLAIMS, &format!("{}.{}", digest.hex(), holder.simple())])
 }
 
 /// `refs/<digits>/<notebook>/<cell>` or `pins/<digits>/<name>`.
@@ -63,16 +65,19 @@ fn name(text: &str) -> String {
 
 fn cell_segment(cell: &CellId) -> String {
     let id = cell.as_str();
-    let is_plain = !id.is_empty()
-        && id.len() <= CELL_ID_LIMIT
-        && id
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-    if is_plain {
+    if is_plain(id) {
         id.to_owned()
     } else {
         format!("id.{}", name(id))
     }
+}
+
+fn is_plain(id: &str) -> bool {
+    !id.is_empty()
+        && id.len() <= CELL_ID_LIMIT
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// The digest that the key of an asset stands for.
@@ -88,6 +93,14 @@ pub(super) fn digest_below(folder: &str, key: &Path) -> Option<Digest> {
         return None;
     }
     Digest::from_hex(parts.next()?.as_ref()).ok()
+}
+
+/// The digest that the key of a claim stands for.
+pub(super) fn digest_of_claim(key: &Path) -> Option<Digest> {
+    let (digits, holder) = key.filename()?.split_once('.')?;
+    let digest = Digest::from_hex(digits).ok()?;
+    let holder = holder.parse().ok()?;
+    (claim(&digest, &holder) == *key).then_some(digest)
 }
 
 #[cfg(test)]
@@ -138,5 +151,7 @@ mod tests {
         }
         assert_eq!(digest_below(MARKS, &mark(&digest)), Some(digest));
         assert_eq!(digest_below(CLAIMS, &mark(&digest)), None);
+        assert_eq!(digest_of_claim(&claim(&digest, &Uuid::new_v4())), Some(digest));
+        assert_eq!(digest_of_claim(&mark(&digest)), None);
     }
 }

@@ -3,8 +3,8 @@
 //! The bytes of an asset are one object, named by their digest; what is known of them, references, marks and claims are
 //! small objects beside it, each written by itself, so that nothing has to be read in order to be written. `collect`
 //! and its counterparts meet through claims: who deletes announces it and *then* looks for references and the mark; who
-//! creates or refers takes the mark away, or writes the reference, and *then* looks for an announcement. So at least one
-//! of both sees the other.
+//! creates or refers takes the mark away, or writes the reference, *then* waits until no announcement is left, and only
+//! *then* writes the bytes, or looks for them. So at least one of both sees the other.
 
 mod directory;
 mod keys;
@@ -24,6 +24,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use object_store::path::Path as Key;
 use object_store::{GetOptions, ObjectStore, ObjectStoreExt as _, WriteMultipart};
+use uuid::Uuid;
 
 use crate::model::Digest;
 
@@ -177,21 +178,47 @@ impl ObjectAssets {
         upload.finish().await.map(drop).map_err(failed)
     }
 
-    /// Waits until nobody is about to delete the asset; tells whether somebody was.
-    async fn await_claim(&self, digest: &Digest) -> Result<bool, AssetError> {
-        let key = keys::claim(digest);
+    /// Waits until nobody is about to delete the asset.
+    async fn await_claims(&self, digest: &Digest) -> Result<(), AssetError> {
+        while self.is_claimed(digest).await? {
+            tokio::time::sleep(CLAIM_PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// Whether somebody is about to delete the asset. What was left by a process that is gone is taken away.
+    async fn is_claimed(&self, digest: &Digest) -> Result<bool, AssetError> {
         let mut is_claimed = false;
-        loop {
-            let Some(claimed) = self.read_time(&key).await? else {
-                return Ok(is_claimed);
-            };
-            is_claimed = true;
-            if age(claimed) > CLAIM_LIFE {
-                self.remove(&key).await?;
-            } else {
-                tokio::time::sleep(CLAIM_PAUSE).await;
+        // There are hardly ever any, of whatever asset.
+        let mut claims = self.list_records(keys::CLAIMS);
+        while let Some(key) = claims.try_next().await? {
+            if keys::digest_of_claim(&key) != Some(*digest) {
+                continue;
+            }
+            match self.read_time(&key).await? {
+                Some(claimed) if age(claimed) > CLAIM_LIFE => self.remove(&key).await?,
+                Some(_) => is_claimed = true,
+                None => {}
             }
         }
+        Ok(is_claimed)
+    }
+
+    /// Deletes the asset, unless it is needed, while that is announced.
+    async fn collect_claimed(&self, digest: &Digest, marked_until: Timestamp) -> Result<bool, AssetError> {
+        let claim = keys::claim(digest, &Uuid::new_v4());
+        let began = tokio::time::Instant::now();
+        let collected = async {
+            self.write(&claim, &Timestamp::now()).await?;
+            if self.is_needed(digest, marked_until).await? || began.elapsed() > CLAIM_USE {
+                return Ok(false);
+            }
+            self.delete(digest).await?;
+            Ok(true)
+        }
+        .await;
+        self.remove(&claim).await?;
+        collected
     }
 
     async fn is_needed(&self, digest: &Digest, marked_until: Timestamp) -> Result<bool, AssetError> {
@@ -230,14 +257,11 @@ impl AssetStore for ObjectAssets {
             pixels: staged.pixels,
             ..AssetMetadata::new(staged.digest, staged.length, staged.mime.clone(), Timestamp::now())
         };
-        loop {
-            self.remove(&keys::mark(&staged.digest)).await?;
-            self.upload(staged).await?;
-            let metadata = self.note(&metadata).await?;
-            if !self.await_claim(&staged.digest).await? {
-                return Ok(metadata);
-            }
-        }
+        // Whoever announces itself after the mark is gone will not delete; whoever has before has ended when none is left.
+        self.remove(&keys::mark(&staged.digest)).await?;
+        self.await_claims(&staged.digest).await?;
+        self.upload(staged).await?;
+        self.note(&metadata).await
     }
 
     async fn get(&self, digest: &Digest, range: Option<Range<u64>>) -> Result<ByteStream, AssetError> {
@@ -260,8 +284,11 @@ impl AssetStore for ObjectAssets {
             return Ok(Directory::read(file, range.start, range.end, &self.name));
         }
         let options = GetOptions::new().with_range(Some(range.clone()));
-        let found = self.objects.get_opts(&key, options).await;
-        let found = found.map_err(|error| self.failed("read an asset", error))?;
+        let found = match self.objects.get_opts(&key, options).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Err(self.not_found(digest)),
+            Err(error) => return Err(self.failed("read an asset", error)),
+        };
         let store = self.clone();
         let content = found.into_stream();
         Ok(content
@@ -294,11 +321,10 @@ impl AssetStore for ObjectAssets {
     async fn add_reference(&self, digest: &Digest, reference: &Reference) -> Result<(), AssetError> {
         let key = keys::reference(digest, reference);
         self.write(&key, reference).await?;
-        let is_claimed = self.await_claim(digest).await?;
+        self.await_claims(digest).await?;
         if self.length(&keys::asset(digest)).await?.is_some() {
             return Ok(());
         }
-        tracing::debug!(%digest, is_claimed, "there is nothing to refer to");
         self.remove(&key).await?;
         Err(self.not_found(digest))
     }
@@ -362,19 +388,11 @@ impl AssetStore for ObjectAssets {
         if self.is_needed(digest, marked_until).await? {
             return Ok(false);
         }
-        let claim = keys::claim(digest);
-        let began = tokio::time::Instant::now();
-        self.write(&claim, &Timestamp::now()).await?;
-        let collected = async {
-            if self.is_needed(digest, marked_until).await? || began.elapsed() > CLAIM_USE {
-                return Ok(false);
-            }
-            self.delete(digest).await?;
-            Ok(true)
-        }
-        .await;
-        self.remove(&claim).await?;
-        collected
+        // A dropped call must not leave its announcement: others would wait for that to grow old.
+        let (store, digest) = (self.clone(), *digest);
+        let collecting = tokio::spawn(async move { store.collect_claimed(&digest, marked_until).await });
+        let collected = collecting.await.map_err(std::io::Error::other);
+        collected.map_err(self.io("collect an asset")).flatten()
     }
 }
 
