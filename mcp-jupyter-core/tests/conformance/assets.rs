@@ -31,6 +31,7 @@ macro_rules! with_every_case {
             list_nothing,
             list_ordered,
             list_meanwhile,
+            foreign_left_alone,
             references_kept,
             reference_repeated,
             reference_removed,

@@ -86,13 +86,10 @@ pub(super) fn digest_of_asset(key: &Path) -> Option<Digest> {
     (asset(&digest) == *key).then_some(digest)
 }
 
-/// The digest that a key right below one of the other folders stands for.
-pub(super) fn digest_below(folder: &str, key: &Path) -> Option<Digest> {
-    let mut parts = key.parts();
-    if parts.next()?.as_ref() != folder {
-        return None;
-    }
-    Digest::from_hex(parts.next()?.as_ref()).ok()
+/// The digest that the key of a mark stands for.
+pub(super) fn digest_of_mark(key: &Path) -> Option<Digest> {
+    let digest = Digest::from_hex(key.filename()?).ok()?;
+    (mark(&digest) == *key).then_some(digest)
 }
 
 /// The digest that the key of a claim stands for.
@@ -101,6 +98,26 @@ pub(super) fn digest_of_claim(key: &Path) -> Option<Digest> {
     let digest = Digest::from_hex(digits).ok()?;
     let holder = holder.parse().ok()?;
     (claim(&digest, &holder) == *key).then_some(digest)
+}
+
+/// The digest of what a reference of this key refers to.
+pub(super) fn digest_of_reference(key: &Path) -> Option<Digest> {
+    let parts: Vec<_> = key.parts().collect();
+    let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
+    let (digits, named) = match parts[..] {
+        [REFERENCES, digits, named, cell] if is_cell_segment(cell) => (digits, named),
+        [PINS, digits, named] => (digits, named),
+        _ => return None,
+    };
+    is_name(named).then(|| Digest::from_hex(digits).ok()).flatten()
+}
+
+fn is_name(text: &str) -> bool {
+    text.len() == NAME_DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn is_cell_segment(text: &str) -> bool {
+    text.strip_prefix("id.").map_or_else(|| is_plain(text), is_name)
 }
 
 #[cfg(test)]
@@ -133,6 +150,9 @@ mod tests {
             );
             let pin = reference(&digest, &Reference::Pin { pin: trick.to_owned() });
             assert_eq!(pin.parts().count(), 3, "{pin}");
+            for key in [key, pin] {
+                assert_eq!(digest_of_reference(&key), Some(digest), "{key}");
+            }
         }
     }
 
@@ -149,9 +169,15 @@ mod tests {
         ] {
             assert_eq!(digest_of_asset(&Path::from(other)), None);
         }
-        assert_eq!(digest_below(MARKS, &mark(&digest)), Some(digest));
-        assert_eq!(digest_below(CLAIMS, &mark(&digest)), None);
-        assert_eq!(digest_of_claim(&claim(&digest, &Uuid::new_v4())), Some(digest));
+        assert_eq!(digest_of_mark(&mark(&digest)), Some(digest));
+        let claim = claim(&digest, &Uuid::new_v4());
+        assert_eq!(digest_of_claim(&claim), Some(digest));
+        for key in [claim, mark(&digest)] {
+            assert_eq!(digest_of_reference(&key), None);
+        }
         assert_eq!(digest_of_claim(&mark(&digest)), None);
+        for other in ["x", "x/y", "x/y/z", ""].map(|rest| Path::from(format!("refs/{digits}/{rest}"))) {
+            assert_eq!(digest_of_reference(&other), None);
+        }
     }
 }

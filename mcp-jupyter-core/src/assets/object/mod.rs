@@ -340,7 +340,9 @@ impl AssetStore for ObjectAssets {
             let mut found = self.objects.list(Some(&prefix));
             while let Some(object) = found.next().await {
                 let object = object.map_err(|error| self.failed("look for references", error))?;
-                all.extend(self.read(&object.location).await?);
+                if keys::digest_of_reference(&object.location).is_some() {
+                    all.extend(self.read(&object.location).await?);
+                }
             }
         }
         all.sort_unstable();
@@ -374,7 +376,7 @@ impl AssetStore for ObjectAssets {
             .try_filter_map(move |key| {
                 let store = store.clone();
                 async move {
-                    let Some(digest) = keys::digest_below(keys::MARKS, &key) else {
+                    let Some(digest) = keys::digest_of_mark(&key) else {
                         return Ok(None);
                     };
                     Ok(store.read_time(&key).await?.map(|time| (digest, time)))

@@ -129,9 +129,8 @@ impl ObjectAssets {
         }
         let store = self.clone();
         let with_digest = |folder: &'static str| {
-            self.list_records(folder).try_filter_map(move |key| async move {
-                Ok(keys::digest_below(folder, &key).map(|digest| (digest, key)))
-            })
+            self.list_records(folder)
+                .try_filter_map(|key| async move { Ok(keys::digest_of_reference(&key).map(|digest| (digest, key))) })
         };
         with_digest(keys::REFERENCES)
             .chain(with_digest(keys::PINS))
@@ -200,11 +199,17 @@ fn list_directory_references(directory: &Directory) -> io::Result<Vec<(Digest, R
     let mut paths = directory.files(keys::REFERENCES, 2)?;
     paths.extend(directory.files(keys::PINS, 1)?);
     let listed = Directory::each(&paths, |path| {
-        let below = path.strip_prefix(directory.root()).ok();
-        let digits = below.and_then(|below| below.components().nth(1)?.as_os_str().to_str());
-        let digest = digits.and_then(|digits| Digest::from_hex(digits).ok());
+        let below = path
+            .strip_prefix(directory.root())
+            .ok()
+            .and_then(|below| below.to_str());
+        // What a writer that was killed has left has no key of ours either.
+        let key = below.and_then(|below| Key::parse(below).ok());
+        let Some(digest) = key.and_then(|key| keys::digest_of_reference(&key)) else {
+            return Ok(None);
+        };
         let reference = serde_json::from_slice(&std::fs::read(path)?).ok();
-        Ok(digest.zip(reference))
+        Ok(reference.map(|reference| (digest, reference)))
     })?;
     let mut all: Vec<(Digest, Reference)> = listed.into_iter().flatten().flatten().collect();
     all.sort_unstable();
