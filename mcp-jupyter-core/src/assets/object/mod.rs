@@ -414,4 +414,14 @@ mod tests {
         assert_eq!(std::fs::read(path).unwrap(), b"a\nb");
         assert_eq!(store.list().try_collect::<Vec<_>>().await.unwrap(), [asset]);
     }
+
+    #[tokio::test]
+    async fn a_record_that_could_not_be_read_again_is_not_written() {
+        let store = ObjectAssets::memory();
+        let asset = store.put_bytes("a".into(), MimeType::plain()).await.unwrap();
+        let pin = "p".repeat(usize::try_from(RECORD_LIMIT).unwrap());
+        let added = store.add_reference(&asset.digest, &Reference::Pin { pin }).await;
+        assert!(matches!(added, Err(AssetError::Invalid { .. })), "{added:?}");
+        assert_eq!(store.references(&asset.digest).await.unwrap(), []);
+    }
 }

@@ -25,6 +25,12 @@ impl ObjectAssets {
     /// Writes a record, over an older one.
     pub(super) async fn write(&self, key: &Key, record: &impl Serialize) -> Result<(), AssetError> {
         let bytes = serde_json::to_vec(record).expect("records are plain data");
+        if bytes.len() as u64 > RECORD_LIMIT {
+            return Err(AssetError::invalid(
+                format!("a record of {} bytes", bytes.len()),
+                format!("at most {RECORD_LIMIT} are kept"),
+            ));
+        }
         let written = self.objects.put(key, bytes.into()).await;
         written.map(drop).map_err(|error| self.failed("write a record", error))
     }
