@@ -1,5 +1,12 @@
 //! Stores of assets: every case is one test per backend.
 
+#[cfg(feature = "cloud")]
+mod failures;
+#[cfg(feature = "cloud")]
+mod proxy;
+#[cfg(feature = "cloud")]
+mod s3;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -210,6 +217,24 @@ mod directory {
             $(#[test]
             fn $name() {
                 run(stringify!($name), &Directory::new());
+            })*
+        };
+    }
+    with_every_case!(tests);
+}
+
+#[cfg(feature = "cloud")]
+mod over_http {
+    use super::run;
+    use super::s3::S3;
+
+    macro_rules! tests {
+        ($($name:ident,)*) => {
+            $(#[test]
+            fn $name() {
+                if let Some(fixture) = S3::new() {
+                    run(stringify!($name), &fixture);
+                }
             })*
         };
     }
