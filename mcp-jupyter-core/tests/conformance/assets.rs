@@ -2,6 +2,8 @@
 
 #[cfg(feature = "cloud")]
 mod failures;
+#[cfg(target_os = "linux")]
+mod killed;
 #[cfg(feature = "cloud")]
 mod proxy;
 #[cfg(feature = "cloud")]
