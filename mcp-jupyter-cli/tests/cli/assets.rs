@@ -350,3 +350,29 @@ fn secrets_are_masked_where_that_is_asked_for() {
         "{stored:?}"
     );
 }
+
+#[test]
+fn a_killed_export_leaves_the_whole_file_or_none() {
+    let Some(lab) = Lab::new() else { return };
+    lab.notebook(
+        "in.ipynb",
+        &["import sys\nfor i in range(400): sys.stdout.write('z' * 49999 + '\\n')"],
+    );
+    assert_eq!(
+        lab.run(&["run", "-q", "in.ipynb", "--no-output", "--assets", "store"])
+            .code,
+        0
+    );
+    let asset = &list(&lab)[0];
+    let (digest, length) = (asset["digest"].as_str().unwrap(), asset["length"].as_u64().unwrap());
+    assert_eq!(length, 20_000_000);
+    for kill in 0..12 {
+        let running = lab.start(&["assets", "export", digest, "-o", "out", "--force", "--store", "store"]);
+        // A different moment each time, from before it begins until it has ended.
+        std::thread::sleep(std::time::Duration::from_millis(kill * 4));
+        running.signal(nix::sys::signal::Signal::SIGKILL);
+        running.finish();
+        let found = fs::metadata(lab.path("out")).ok().map(|found| found.len());
+        assert!(found.is_none_or(|found| found == length), "{found:?}");
+    }
+}

@@ -112,6 +112,21 @@ impl Lab {
         command
     }
 
+    /// The Python that tests use, in the environment that our command has.
+    pub(crate) fn python_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.python);
+        command
+            .arg("-I")
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .env("PATH", "/usr/bin:/bin")
+            .env("XDG_RUNTIME_DIR", self.path("run"))
+            .stdin(Stdio::null());
+        command
+    }
+
     /// Runs a command to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
         finish(&mut self.command(arguments), b"")

@@ -9,6 +9,7 @@
 mod assets;
 mod commands;
 mod failures;
+mod front_end;
 mod lab;
 mod plans;
 mod runs;
