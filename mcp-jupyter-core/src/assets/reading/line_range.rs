@@ -9,7 +9,7 @@ use crate::assets::error::AssetError;
 /// twentieth last to the tenth last), `10--2` (all but the first nine and the last).
 ///
 /// ```
-/// use mcp_jupyter_core::assets::LineRange;
+/// use mcp_jupyter_core::assets::reading::LineRange;
 ///
 /// let range: LineRange = "-5".parse()?;
 /// assert_eq!(range, LineRange::last(5)?);
