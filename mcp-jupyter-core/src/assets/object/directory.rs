@@ -2,9 +2,9 @@
 //! and be listed at once.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -13,8 +13,12 @@ use object_store::path::Path as Key;
 use crate::assets::ByteStream;
 use crate::assets::error::AssetError;
 
-/// What is read at once.
+/// What is read at once: handing less from thread to thread costs more than the reading, more falls out of the caches.
 const CHUNK: u64 = 1 << 20;
+/// How many pieces are read before they are wanted.
+const READ_AHEAD: usize = 2;
+/// What most records are far shorter than.
+const SHORT: usize = 1 << 10;
 /// How many threads read records; more only wait for each other.
 const READERS: usize = 4;
 
@@ -76,37 +80,53 @@ impl Directory {
         Ok(false)
     }
 
-    /// The bytes of a file from `from` to `to`, read as they are wanted.
+    /// The bytes of a file from `from` to `to`, read as they are wanted, and a little ahead.
     pub(super) fn read(file: File, from: u64, to: u64, name: &str) -> ByteStream {
         let name = name.to_owned();
-        let file = std::sync::Arc::new(file);
-        stream::try_unfold(from, move |at| {
-            let (file, name) = (std::sync::Arc::clone(&file), name.clone());
-            async move {
-                if at >= to {
-                    return Ok(None);
-                }
-                let length = (to - at).min(CHUNK);
-                let read = tokio::task::spawn_blocking(move || read_at(&file, at, length)).await;
-                let bytes = read
-                    .map_err(io::Error::other)
-                    .flatten()
-                    .map_err(|source| AssetError::Io {
+        let file = Arc::new(file);
+        let starts = std::iter::successors(Some(from), |at| at.checked_add(CHUNK)).take_while(move |at| *at < to);
+        stream::iter(starts)
+            .map(move |at| {
+                let (file, name) = (Arc::clone(&file), name.clone());
+                let reading = tokio::task::spawn_blocking(move || read_at(&file, at, (to - at).min(CHUNK)));
+                async move {
+                    let read = reading.await.map_err(io::Error::other).flatten();
+                    read.map(Bytes::from).map_err(|source| AssetError::Io {
                         store: name,
                         action: "read".to_owned(),
                         source,
-                    })?;
-                Ok(Some((Bytes::from(bytes), at + length)))
-            }
-        })
-        .boxed()
+                    })
+                }
+            })
+            .buffered(READ_AHEAD)
+            .boxed()
     }
 
-    /// The paths of all files right below a folder's folders, or right below itself.
+    /// The whole of a short file, in as few system calls as can be; none where it is not there.
+    pub(super) fn read_short(path: &Path) -> io::Result<Option<Vec<u8>>> {
+        let Some(mut file) = found(File::open(path))? else {
+            return Ok(None);
+        };
+        let mut bytes = vec![0; SHORT];
+        let length = file.read(&mut bytes)?;
+        bytes.truncate(length);
+        // Of a file less comes than is asked for only where it ends.
+        if length == SHORT {
+            file.read_to_end(&mut bytes)?;
+        }
+        Ok(Some(bytes))
+    }
+
+    /// The paths of all files right below a folder's folders, or deeper below.
     pub(super) fn files(&self, folder: &str, depth: usize) -> io::Result<Vec<PathBuf>> {
-        let mut found = Vec::new();
-        collect(&self.root.join(folder), depth, &mut found)?;
-        Ok(found)
+        let mut folders = Vec::new();
+        entries(&self.root.join(folder), &mut folders)?;
+        let below = Self::each(&folders, |folder| {
+            let mut found = Vec::new();
+            collect(folder, depth - 1, &mut found)?;
+            Ok(found)
+        })?;
+        Ok(below.into_iter().flatten().flatten().collect())
     }
 
     /// What `read` makes of each, in the same order, by several threads; none where a file has vanished meanwhile.
@@ -147,31 +167,43 @@ pub(super) fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 fn collect(folder: &Path, depth: usize, all: &mut Vec<PathBuf>) -> io::Result<()> {
-    let Some(entries) = found(fs::read_dir(folder))? else {
-        return Ok(());
-    };
-    for entry in entries {
-        let entry = entry?;
-        if depth == 0 {
-            all.push(entry.path());
-        } else if entry.file_type()?.is_dir() {
-            collect(&entry.path(), depth - 1, all)?;
-        }
+    if depth == 0 {
+        return entries(folder, all);
+    }
+    let mut folders = Vec::new();
+    entries(folder, &mut folders)?;
+    folders.iter().try_for_each(|folder| collect(folder, depth - 1, all))
+}
+
+/// What is right below a folder; nothing where it is none.
+fn entries(folder: &Path, all: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in found(fs::read_dir(folder))?.into_iter().flatten() {
+        all.push(entry?.path());
     }
     Ok(())
 }
 
-#[cfg(unix)]
+/// Reads into memory that was not cleared before, which would cost a third as much as the reading.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
 fn read_at(file: &File, at: u64, length: u64) -> io::Result<Vec<u8>> {
     let length = usize::try_from(length).map_err(io::Error::other)?;
-    let mut bytes = vec![0; length];
-    std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, at)?;
+    let mut bytes = Vec::with_capacity(length);
+    while bytes.len() < length {
+        let from = at + bytes.len() as u64;
+        match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut bytes), from) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // There may be more room than was asked for.
+    bytes.truncate(length);
     Ok(bytes)
 }
 
-#[cfg(not(unix))]
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
 fn read_at(mut file: &File, at: u64, length: u64) -> io::Result<Vec<u8>> {
-    use std::io::{Read as _, Seek as _};
+    use std::io::Seek as _;
     file.seek(io::SeekFrom::Start(at))?;
     let mut bytes = Vec::new();
     file.take(length).read_to_end(&mut bytes)?;

@@ -188,9 +188,8 @@ fn list_directory(directory: &Directory) -> io::Result<Vec<AssetMetadata>> {
         .collect();
     digests.sort_unstable();
     let listed = Directory::each(&digests, |digest| {
-        let noted = std::fs::read(directory.path(&keys::metadata(digest)));
-        let noted =
-            super::directory::found(noted)?.and_then(|bytes| serde_json::from_slice::<AssetMetadata>(&bytes).ok());
+        let noted = Directory::read_short(&directory.path(&keys::metadata(digest)))?;
+        let noted = noted.and_then(|bytes| serde_json::from_slice::<AssetMetadata>(&bytes).ok());
         if let Some(noted) = noted.filter(|noted| noted.digest == *digest) {
             return Ok(noted);
         }
@@ -214,7 +213,8 @@ fn list_directory_references(directory: &Directory) -> io::Result<Vec<(Digest, R
         let Some(digest) = key.and_then(|key| keys::digest_of_reference(&key)) else {
             return Ok(None);
         };
-        let reference = serde_json::from_slice(&std::fs::read(path)?).ok();
+        let record = Directory::read_short(path)?;
+        let reference = record.and_then(|record| serde_json::from_slice(&record).ok());
         Ok(reference.map(|reference| (digest, reference)))
     })?;
     let mut all: Vec<(Digest, Reference)> = listed.into_iter().flatten().flatten().collect();
