@@ -37,7 +37,7 @@ impl ObjectAssets {
         };
         let directory = Directory::open(path).map_err(failed)?;
         let files = LocalFileSystem::new_with_prefix(directory.root());
-        let files = files.map_err(|error| failed(super::as_io(error)))?;
+        let files = files.map_err(|error| failed(super::as_io(&error)))?;
         let name = directory.root().display().to_string().into();
         Ok(Self {
             objects: Arc::new(files),

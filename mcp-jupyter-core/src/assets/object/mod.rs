@@ -7,6 +7,7 @@
 //! *then* writes the bytes, or looks for them. So at least one of both sees the other.
 
 mod directory;
+mod failure;
 mod keys;
 mod location;
 mod records;
@@ -34,6 +35,7 @@ use super::types::{AssetMetadata, Reference};
 use super::{AssetStore, ByteStream};
 
 use self::directory::Directory;
+use self::failure::Failure;
 
 /// The size of a part of a large upload: S3 takes 10,000 parts, so this allows for 80 GB.
 const PART: usize = 8 << 20;
@@ -98,24 +100,25 @@ impl ObjectAssets {
     fn failed(&self, action: &str, error: object_store::Error) -> AssetError {
         use object_store::Error as E;
         let (store, action) = (self.to_string(), action.to_owned());
+        tracing::debug!(%store, %error, "{action}");
         match error {
             E::PermissionDenied { .. } | E::Unauthenticated { .. } => AssetError::Denied {
                 store,
                 action,
-                source: error.into(),
+                source: Failure::new(&error).into(),
             },
             E::NotSupported { .. } | E::NotImplemented { .. } => AssetError::Unsupported {
-                what: format!("{store} cannot {action}: {error}"),
+                what: format!("{store} cannot {action}: {}", Failure::new(&error)),
             },
             error if self.directory.is_some() => AssetError::Io {
                 store,
                 action,
-                source: as_io(error),
+                source: as_io(&error),
             },
             error => AssetError::Unavailable {
                 store,
                 action,
-                source: error.into(),
+                source: Failure::new(&error).into(),
             },
         }
     }
@@ -233,8 +236,8 @@ fn age(time: Timestamp) -> Duration {
 }
 
 /// The operating system's error, if that is the cause, so that its kind can be told.
-fn as_io(error: object_store::Error) -> std::io::Error {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+fn as_io(error: &object_store::Error) -> std::io::Error {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     let mut kind = std::io::ErrorKind::Other;
     while let Some(cause) = source {
         if let Some(cause) = cause.downcast_ref::<std::io::Error>() {
@@ -242,7 +245,7 @@ fn as_io(error: object_store::Error) -> std::io::Error {
         }
         source = cause.source();
     }
-    std::io::Error::new(kind, error)
+    std::io::Error::new(kind, Failure::new(error))
 }
 
 #[async_trait]
