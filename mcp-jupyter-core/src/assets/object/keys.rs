@@ -112,6 +112,22 @@ pub(super) fn digest_of_reference(key: &Path) -> Option<Digest> {
     is_name(named).then(|| Digest::from_hex(digits).ok()).flatten()
 }
 
+/// What the key of a cell's reference says by itself: the name that stands for the notebook, and the cell.
+pub(super) fn cell_of_reference(key: &Path) -> Option<(String, CellId)> {
+    let mut parts = key.parts();
+    if parts.next()?.as_ref() != REFERENCES {
+        return None;
+    }
+    let (notebook, cell) = (parts.nth(1)?, parts.next()?);
+    let cell = cell.as_ref();
+    is_plain(cell).then(|| (notebook.as_ref().to_owned(), CellId::from(cell)))
+}
+
+/// Whether a key's name for a notebook stands for this one.
+pub(super) fn is_name_of(named: &str, notebook: &str) -> bool {
+    name(notebook) == named
+}
+
 fn is_name(text: &str) -> bool {
     text.len() == NAME_DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

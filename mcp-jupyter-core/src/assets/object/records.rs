@@ -1,6 +1,8 @@
 //! The small objects beside the assets, and listing them.
 
+use std::collections::HashMap;
 use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -203,6 +205,8 @@ fn list_directory(directory: &Directory) -> io::Result<Vec<AssetMetadata>> {
 fn list_directory_references(directory: &Directory) -> io::Result<Vec<(Digest, Reference)>> {
     let mut paths = directory.files(keys::REFERENCES, 2)?;
     paths.extend(directory.files(keys::PINS, 1)?);
+    // A notebook has many references, whose keys say all but its name: of each notebook one is read.
+    let notebooks = Mutex::new(HashMap::new());
     let listed = Directory::each(&paths, |path| {
         let below = path
             .strip_prefix(directory.root())
@@ -210,14 +214,30 @@ fn list_directory_references(directory: &Directory) -> io::Result<Vec<(Digest, R
             .and_then(|below| below.to_str());
         // What a writer that was killed has left has no key of ours either.
         let key = below.and_then(|below| Key::parse(below).ok());
-        let Some(digest) = key.and_then(|key| keys::digest_of_reference(&key)) else {
+        let Some((digest, key)) = key.and_then(|key| Some((keys::digest_of_reference(&key)?, key))) else {
             return Ok(None);
         };
+        let said = keys::cell_of_reference(&key);
+        if let Some((named, cell)) = &said
+            && let Some(notebook) = known(&notebooks).get(named).cloned()
+        {
+            let cell = cell.clone();
+            return Ok(Some((digest, Reference::Cell { notebook, cell })));
+        }
         let record = Directory::read_short(path)?;
         let reference = record.and_then(|record| serde_json::from_slice(&record).ok());
+        if let (Some((named, _)), Some(Reference::Cell { notebook, .. })) = (said, &reference)
+            && keys::is_name_of(&named, notebook)
+        {
+            known(&notebooks).insert(named, notebook.clone());
+        }
         Ok(reference.map(|reference| (digest, reference)))
     })?;
     let mut all: Vec<(Digest, Reference)> = listed.into_iter().flatten().flatten().collect();
     all.sort_unstable();
     Ok(all)
+}
+
+fn known(notebooks: &Mutex<HashMap<String, String>>) -> MutexGuard<'_, HashMap<String, String>> {
+    notebooks.lock().unwrap_or_else(PoisonError::into_inner)
 }
