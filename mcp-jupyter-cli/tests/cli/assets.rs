@@ -366,13 +366,28 @@ fn a_killed_export_leaves_the_whole_file_or_none() {
     let asset = &list(&lab)[0];
     let (digest, length) = (asset["digest"].as_str().unwrap(), asset["length"].as_u64().unwrap());
     assert_eq!(length, 20_000_000);
-    for kill in 0..12 {
-        let running = lab.start(&["assets", "export", digest, "-o", "out", "--force", "--store", "store"]);
-        // A different moment each time, from before it begins until it has ended.
-        std::thread::sleep(std::time::Duration::from_millis(kill * 4));
-        running.signal(nix::sys::signal::Signal::SIGKILL);
+    let written = || {
+        let files = fs::read_dir(lab.path("")).unwrap().map(Result::unwrap);
+        let unfinished = files.filter(|file| file.file_name().to_string_lossy().starts_with(".mcp-jupyter-"));
+        unfinished
+            .filter_map(|file| file.metadata().ok())
+            .map(|found| found.len())
+            .max()
+    };
+    for step in 0..10 {
+        let mut running = lab.start(&["assets", "export", digest, "-o", "out", "--force", "--store", "store"]);
+        // As soon as so much is written, a different part each time.
+        while written().is_none_or(|written| written < step * 2_000_000) && !running.has_ended() {
+            std::thread::yield_now();
+        }
+        running.kill();
         running.finish();
         let found = fs::metadata(lab.path("out")).ok().map(|found| found.len());
         assert!(found.is_none_or(|found| found == length), "{found:?}");
+        for file in fs::read_dir(lab.path("")).unwrap().map(Result::unwrap) {
+            if file.file_name().to_string_lossy().starts_with(".mcp-jupyter-") {
+                fs::remove_file(file.path()).unwrap();
+            }
+        }
     }
 }
