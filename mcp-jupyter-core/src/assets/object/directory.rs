@@ -13,6 +13,8 @@ use object_store::path::Path as Key;
 use crate::assets::ByteStream;
 use crate::assets::error::AssetError;
 
+use super::keys;
+
 /// What is read at once: handing less from thread to thread costs more than the reading, more falls out of the caches.
 const CHUNK: u64 = 1 << 20;
 /// How many pieces are read before they are wanted.
@@ -29,7 +31,7 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// The folder, which is made if it is not there; then it tells git to leave it alone.
+    /// The folder, which is made if it is not there; then all of it is closed to git.
     pub(super) fn open(root: &Path) -> io::Result<Self> {
         if !root.is_dir() {
             fs::create_dir_all(root)?;
@@ -40,6 +42,17 @@ impl Directory {
         })
     }
 
+    /// Closes what is ours in a folder of somebody else's to git, before the first of it is there, unless the folder says
+    /// itself what git is to leave alone.
+    pub(super) fn close_to_git(&self) -> io::Result<()> {
+        let file = self.root.join(".gitignore");
+        if self.root.join(keys::ASSETS).exists() || file.exists() {
+            return Ok(());
+        }
+        let ours = keys::FOLDERS.map(|folder| format!("/{folder}/\n"));
+        fs::write(file, ours.concat())
+    }
+
     pub(super) fn root(&self) -> &Path {
         &self.root
     }
@@ -48,8 +61,8 @@ impl Directory {
         self.root.join(key.as_ref())
     }
 
-    /// Gives the file that has no name its name. It is there as a whole from then on, also after a loss of power. Tells
-    /// whether that could be done.
+    /// Gives the file that has no name its name. What has the name is the whole, also after a loss of power, which may
+    /// take the name away again. Tells whether that could be done.
     #[cfg(target_os = "linux")]
     pub(super) fn link(&self, file: &File, key: &Key) -> io::Result<bool> {
         use std::os::fd::AsRawFd as _;
@@ -64,10 +77,7 @@ impl Directory {
         // The only way to name a file that was opened without one and without privileges (open(2), O_TMPFILE).
         let source = format!("/proc/self/fd/{}", file.as_raw_fd());
         match linkat(CWD, source.as_str(), CWD, &target, AtFlags::SYMLINK_FOLLOW) {
-            Ok(()) | Err(Errno::EXIST) => {
-                File::open(folder)?.sync_all()?;
-                Ok(true)
-            }
+            Ok(()) | Err(Errno::EXIST) => Ok(true),
             // It was made with a name that is gone, or elsewhere.
             Err(Errno::NOENT | Errno::XDEV | Errno::PERM | Errno::NOSYS | Errno::NOTSUP) => Ok(false),
             Err(error) => Err(error.into()),
@@ -183,7 +193,7 @@ fn entries(folder: &Path, all: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads into memory that was not cleared before, which would cost a third as much as the reading.
+/// Reads into memory that was not cleared before: all of it is written over.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 fn read_at(file: &File, at: u64, length: u64) -> io::Result<Vec<u8>> {
     let length = usize::try_from(length).map_err(io::Error::other)?;

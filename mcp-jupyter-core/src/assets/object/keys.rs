@@ -19,6 +19,8 @@ pub(super) const REFERENCES: &str = "refs";
 pub(super) const PINS: &str = "pins";
 pub(super) const MARKS: &str = "marks";
 pub(super) const CLAIMS: &str = "claims";
+/// All of them: nothing of ours lies beside.
+pub(super) const FOLDERS: [&str; 6] = [ASSETS, METADATA, REFERENCES, PINS, MARKS, CLAIMS];
 
 /// `sha256/<first two digits>/<digits>`: the bytes.
 pub(super) fn asset(digest: &Digest) -> Path {

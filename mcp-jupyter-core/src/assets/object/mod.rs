@@ -151,6 +151,7 @@ impl ObjectAssets {
         if let Some(directory) = self.directory.clone() {
             let (staged, key) = (staged.clone(), key.clone());
             let link = move || {
+                directory.close_to_git()?;
                 let is_linked = directory.link(staged.file(), &key)?;
                 // Something of another length was there, which only damage explains.
                 Ok(is_linked && directory.path(&key).metadata()?.len() == staged.length)
@@ -416,6 +417,8 @@ mod tests {
         let path = folder.path().join(keys::asset(&asset.digest).as_ref());
         assert_eq!(std::fs::read(path).unwrap(), b"a\nb");
         assert_eq!(store.list().try_collect::<Vec<_>>().await.unwrap(), [asset]);
+        let ignored = std::fs::read_to_string(folder.path().join(".gitignore")).unwrap();
+        assert_eq!(ignored, "/sha256/\n/meta/\n/refs/\n/pins/\n/marks/\n/claims/\n");
     }
 
     #[tokio::test]
