@@ -43,23 +43,19 @@ pub struct Staging {
     folder: Option<PathBuf>,
     batch: Vec<u8>,
     /// The writer is with the thread that has written last.
-    writing: Writing,
+    writing: Option<JoinHandle<Box<Writer>>>,
 }
 
-#[derive(Debug)]
-enum Writing {
-    NotYet,
-    Busy(JoinHandle<io::Result<Box<Writer>>>),
-    Failed,
-}
-
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Writer {
-    file: File,
+    file: Option<File>,
     hasher: Sha256,
     length: u64,
     line_ends: u64,
-    last: u8,
+    ends_in_line: bool,
+    /// Why no more could be written, and what was not.
+    failure: Option<io::Error>,
+    unwritten: Vec<u8>,
 }
 
 /// Bytes that are ready to be put into a store, any number of times.
@@ -79,27 +75,36 @@ pub struct StagedAsset {
 }
 
 impl Staging {
-    /// Stages in this folder, or in the system's for temporary files. Nothing is created before there is a byte.
+    /// Stages in this folder, or in the system's for temporary files where that cannot be. Nothing is created before there
+    /// is a byte.
     pub fn new(folder: Option<&Path>) -> Self {
         Self {
             folder: folder.map(Path::to_owned),
             batch: Vec::new(),
-            writing: Writing::NotYet,
+            writing: None,
         }
     }
 
-    /// Takes in more bytes. What a dropped call leaves is not the whole: then the staging has to be dropped as well.
+    /// Takes in more bytes. What a dropped call leaves is not the whole.
     ///
     /// # Errors
-    /// Where they cannot be written.
+    /// Where something could not be written to disk. It is kept in memory, as all is that is taken in afterwards: whoever
+    /// needs it goes on, and has it all from [`Staging::rescue`].
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), AssetError> {
+        let mut failure = None;
         for part in bytes.chunks(BATCH) {
             if self.batch.len() + part.len() > BATCH {
-                self.flush().await?;
+                let mut writer = self.writer().await;
+                failure = writer.failure();
+                let batch = std::mem::take(&mut self.batch);
+                self.writing = Some(tokio::task::spawn_blocking(move || {
+                    writer.write(&batch);
+                    writer
+                }));
             }
             self.batch.extend_from_slice(part);
         }
-        Ok(())
+        failure.map_or(Ok(()), Err)
     }
 
     /// Takes in a text, which may be very large, without copying the whole.
@@ -107,47 +112,27 @@ impl Staging {
     /// # Errors
     /// As [`Staging::write`].
     pub async fn write_text(&mut self, text: Text) -> Result<(), AssetError> {
-        let mut writer = self.writer().await?;
+        let mut writer = self.writer().await;
+        let failure = writer.failure();
         let mut batch = std::mem::take(&mut self.batch);
-        self.writing = Writing::Busy(tokio::task::spawn_blocking(move || {
-            let mut written = Ok(());
+        self.writing = Some(tokio::task::spawn_blocking(move || {
             text.for_each_chunk(|chunk| {
                 batch.extend_from_slice(chunk.as_bytes());
-                if batch.len() >= BATCH && written.is_ok() {
-                    written = writer.write(&batch);
+                if batch.len() >= BATCH {
+                    writer.write(&batch);
                     batch.clear();
                 }
             });
-            written?;
-            writer.write(&batch)?;
-            Ok(writer)
+            writer.write(&batch);
+            writer
         }));
-        Ok(())
+        failure.map_or(Ok(()), Err)
     }
 
-    async fn flush(&mut self) -> Result<(), AssetError> {
-        let mut writer = self.writer().await?;
-        let batch = std::mem::take(&mut self.batch);
-        self.writing = Writing::Busy(tokio::task::spawn_blocking(move || {
-            writer.write(&batch)?;
-            Ok(writer)
-        }));
-        Ok(())
-    }
-
-    async fn writer(&mut self) -> Result<Box<Writer>, AssetError> {
-        let failed = |source| AssetError::Io {
-            store: "staging".to_owned(),
-            action: "write to disk".to_owned(),
-            source,
-        };
-        match std::mem::replace(&mut self.writing, Writing::Failed) {
-            Writing::Busy(writing) => match writing.await {
-                Ok(written) => written.map_err(failed),
-                Err(error) => Err(failed(io::Error::other(error))),
-            },
-            Writing::NotYet => Writer::new(self.folder.as_deref()).map(Box::new).map_err(failed),
-            Writing::Failed => Err(failed(io::Error::other("an earlier part was not written"))),
+    async fn writer(&mut self) -> Box<Writer> {
+        match self.writing.take() {
+            Some(writing) => writing.await.expect("writing does not panic"),
+            None => Box::new(Writer::new(self.folder.as_deref())),
         }
     }
 
@@ -155,44 +140,103 @@ impl Staging {
     ///
     /// # Errors
     /// Where some of it could not be written.
-    pub async fn finish(mut self, mime: MimeType) -> Result<StagedAsset, AssetError> {
-        self.flush().await?;
-        let writer = self.writer().await?;
-        let lines = mime.is_text().then(|| writer.lines());
-        let pixels = mime.is_image().then(|| pixels(&writer.file)).flatten();
+    pub async fn finish(&mut self, mime: MimeType) -> Result<StagedAsset, AssetError> {
+        let mut writer = self.writer().await;
+        let batch = std::mem::take(&mut self.batch);
+        let writing = tokio::task::spawn_blocking(move || {
+            writer.write(&batch);
+            writer
+        });
+        let mut writer = writing.await.expect("writing does not panic");
+        if let Some(failure) = writer.failure() {
+            self.writing = Some(tokio::task::spawn_blocking(move || writer));
+            return Err(failure);
+        }
+        let file = writer.file.take().expect("where there is none, there is a reason");
         Ok(StagedAsset {
+            lines: mime.is_text().then(|| writer.lines()),
+            pixels: mime.is_image().then(|| pixels(&file)).flatten(),
+            file: Arc::new(file),
             digest: Digest::from_output(writer.hasher.finalize()),
             length: writer.length,
-            file: Arc::new(writer.file),
             mime,
-            lines,
-            pixels,
         })
+    }
+
+    /// All that was taken in, in memory, after [`Staging::finish`] has failed.
+    ///
+    /// # Errors
+    /// Where what was written cannot be read again.
+    pub async fn rescue(mut self) -> Result<Vec<u8>, AssetError> {
+        let writer = self.writer().await;
+        let rescued = tokio::task::spawn_blocking(move || writer.content()).await;
+        let mut all = rescued.map_err(io::Error::other).flatten().map_err(failed)?;
+        all.append(&mut self.batch);
+        Ok(all)
+    }
+}
+
+fn failed(source: io::Error) -> AssetError {
+    AssetError::Io {
+        store: "staging".to_owned(),
+        action: "write to disk".to_owned(),
+        source,
     }
 }
 
 impl Writer {
-    fn new(folder: Option<&Path>) -> io::Result<Self> {
-        Ok(Self {
-            file: folder.map_or_else(tempfile::tempfile, tempfile::tempfile_in)?,
-            hasher: Sha256::new(),
-            length: 0,
-            line_ends: 0,
-            last: b'\n',
-        })
+    /// A file without a name is there or not; where it is not, why is known, and all is kept.
+    fn new(folder: Option<&Path>) -> Self {
+        let opened = match folder {
+            // The folder of a store may be gone; the store will say so itself.
+            Some(folder) => tempfile::tempfile_in(folder).or_else(|_| tempfile::tempfile()),
+            None => tempfile::tempfile(),
+        };
+        let (file, failure) = match opened {
+            Ok(file) => (Some(file), None),
+            Err(error) => (None, Some(error)),
+        };
+        Self {
+            file,
+            failure,
+            ..Self::default()
+        }
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
+    fn write(&mut self, bytes: &[u8]) {
+        let written = match (&mut self.file, &self.failure) {
+            (Some(file), None) => file.write_all(bytes),
+            _ => return self.unwritten.extend_from_slice(bytes),
+        };
+        if let Err(error) = written {
+            // Part of it may be in the file, behind the length that counts.
+            self.failure = Some(error);
+            return self.unwritten.extend_from_slice(bytes);
+        }
         self.hasher.update(bytes);
         self.length += bytes.len() as u64;
         self.line_ends += memchr::memchr_iter(b'\n', bytes).count() as u64;
-        self.last = bytes.last().copied().unwrap_or(self.last);
-        Ok(())
+        self.ends_in_line = bytes.last().map_or(self.ends_in_line, |last| *last != b'\n');
+    }
+
+    /// Why not all could be written, if so.
+    fn failure(&self) -> Option<AssetError> {
+        let failure = self.failure.as_ref()?;
+        Some(failed(io::Error::new(failure.kind(), failure.to_string())))
     }
 
     fn lines(&self) -> u64 {
-        self.line_ends + u64::from(self.last != b'\n')
+        self.line_ends + u64::from(self.ends_in_line)
+    }
+
+    fn content(self) -> io::Result<Vec<u8>> {
+        let length = usize::try_from(self.length).map_err(io::Error::other)?;
+        let mut all = vec![0; length];
+        if let Some(mut file) = self.file {
+            read_exact_at(&mut file, &mut all, 0)?;
+        }
+        all.extend_from_slice(&self.unwritten);
+        Ok(all)
     }
 }
 
@@ -259,4 +303,41 @@ fn pixels(file: &File) -> Option<(u32, u32)> {
         .with_guessed_format()
         .ok()?;
     reader.into_dimensions().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_folder_that_is_gone_does_not_matter() {
+        let mut staging = Staging::new(Some(Path::new("/nonexistent/folder")));
+        staging.write(b"a\nb").await.unwrap();
+        let staged = staging.finish(MimeType::plain()).await.unwrap();
+        assert_eq!(
+            (staged.read_at(0, 9).unwrap(), staged.lines),
+            (b"a\nb".to_vec(), Some(2))
+        );
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_written_is_kept() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"written ").unwrap();
+        // Nothing can be written to this any more, as on a full disk.
+        let writer = Box::new(Writer {
+            file: Some(File::open(file.path()).unwrap()),
+            length: 8,
+            ..Writer::default()
+        });
+        let mut staging = Staging::new(None);
+        staging.writing = Some(tokio::task::spawn_blocking(move || writer));
+        let more = "x".repeat(3 * BATCH);
+        let _ = staging.write(more.as_bytes()).await;
+        staging.write_text(Text::from(" and".to_owned())).await.unwrap_err();
+        staging.finish(MimeType::plain()).await.unwrap_err();
+        let _ = staging.write(b" more").await;
+        let rescued = staging.rescue().await.unwrap();
+        assert_eq!(String::from_utf8(rescued).unwrap(), format!("written {more} and more"));
+    }
 }

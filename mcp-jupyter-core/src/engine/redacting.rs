@@ -72,6 +72,11 @@ impl Redacting {
         stream.change(masked)
     }
 
+    /// What an earlier execution of the cell has left is gone.
+    pub(super) fn discard(&mut self, cell: &CellId) {
+        self.streams.remove(cell);
+    }
+
     /// The cells of whose streams something may be held back.
     pub(super) fn cells(&self) -> Vec<CellId> {
         self.streams.keys().cloned().collect()

@@ -331,6 +331,9 @@ impl RunLoop {
         }
         // Even if that was done already: it may have been executed since, or a thread of its goes on printing.
         self.streams.discard(&cell.id);
+        if let Some(redacting) = &mut self.redacting {
+            redacting.discard(&cell.id);
+        }
         live.outputs.reset(self.cell(&cell));
         self.pending.remove(&cell.id);
         let started = Instant::now();

@@ -74,17 +74,19 @@ async fn what_is_small_stays() {
     assert!(store.list().try_collect::<Vec<_>>().await.unwrap().is_empty());
 }
 
-/// A store over a folder that cannot be written any more.
-fn broken_store(folder: &std::path::Path) -> ObjectAssets {
-    let store = ObjectAssets::directory(folder).unwrap();
-    std::fs::write(folder.join("sha256"), "no folder").unwrap();
-    store
+/// Stores over folders that cannot be written any more, or are none any more.
+fn broken_stores(folder: &std::path::Path) -> [ObjectAssets; 2] {
+    let (full, gone) = (folder.join("full"), folder.join("gone"));
+    let stores = [&full, &gone].map(|folder| ObjectAssets::directory(folder).unwrap());
+    std::fs::write(full.join("sha256"), "no folder").unwrap();
+    std::fs::remove_dir_all(&gone).unwrap();
+    std::fs::write(gone, "no folder").unwrap();
+    stores
 }
 
 #[tokio::test]
 async fn what_cannot_be_stored_stays_whole_and_is_said() {
     let folder = tempfile::tempdir().unwrap();
-    let store = broken_store(folder.path());
     let reactions = [
         Reaction::stdout("a".repeat(1000)),
         Reaction::display(&"b".repeat(1000)),
@@ -92,17 +94,19 @@ async fn what_cannot_be_stored_stays_whole_and_is_said() {
     ];
     let provisioner = kernel(&reactions);
     let plain = executed(&provisioner, None).await;
-    let mut request = request(&provisioner, &["cell", "cell"]);
-    request.record_timing = false;
-    request.offload = Some(Offload::new(Arc::new(store)).with_threshold(100));
-    let (_, finished) = run(&provisioner, request).await;
-    assert_eq!(finished.notebook.cells(), plain.cells());
-    assert!(finished.summary.is_ok());
-    let warnings = &finished.summary.warnings;
-    assert!(
-        warnings.len() == 4 && warnings[0].contains("stays in the notebook"),
-        "{warnings:?}"
-    );
+    for store in broken_stores(folder.path()) {
+        let mut request = request(&provisioner, &["cell", "cell"]);
+        request.record_timing = false;
+        request.offload = Some(Offload::new(Arc::new(store)).with_threshold(100));
+        let (_, finished) = run(&provisioner, request).await;
+        assert_eq!(finished.notebook.cells(), plain.cells());
+        assert!(finished.summary.is_ok());
+        let warnings = &finished.summary.warnings;
+        assert!(
+            warnings.len() == 4 && warnings[0].contains("stays in the notebook"),
+            "{warnings:?}"
+        );
+    }
 }
 
 fn reaction() -> impl Strategy<Value = Reaction> {

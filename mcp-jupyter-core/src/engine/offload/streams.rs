@@ -28,8 +28,6 @@ struct OpenStream {
     output: usize,
     staging: Staging,
     preview: TextPreview,
-    /// What has kept some of it from being staged.
-    failure: Option<AssetError>,
 }
 
 impl OpenStreams {
@@ -66,7 +64,6 @@ impl OpenStreams {
             output,
             staging: Staging::new(offload.store.staging_folder()),
             preview: TextPreview::new(),
-            failure: None,
         };
         let text = std::mem::take(text);
         stream.add(text).await;
@@ -115,10 +112,8 @@ impl OpenStreams {
 
 impl OpenStream {
     async fn add(&mut self, text: Text) {
-        if self.failure.is_some() {
-            return;
-        }
-        let added = if text.size() < LARGE {
+        // What cannot be staged is kept, and comes back to the notebook in the end.
+        let _ = if text.size() < LARGE {
             let text = text.to_str();
             self.preview.push(&text);
             self.staging.write(text.as_bytes()).await
@@ -132,7 +127,6 @@ impl OpenStream {
             self.preview = seen.await.expect("a preview does not panic");
             added
         };
-        self.failure = added.err();
     }
 
     /// What stands in the notebook while more may come.
@@ -150,16 +144,13 @@ impl OpenStream {
 
     /// The output that stays in the notebook, and what has gone wrong.
     async fn end(self, offload: &Offload, place: &Place) -> (Option<Json>, Option<AssetError>) {
-        if self.failure.is_some() {
-            // What was taken in before cannot be read again: the preview is what there is.
-            let what = "the rest could not be written to disk and is lost";
-            let text = Text::from(self.preview.render(what));
-            return (Some(Output::Stream { name: self.name, text }.into_json()), self.failure);
-        }
-        let (name, preview) = (self.name, self.preview);
-        let staged = match self.staging.finish(MimeType::plain()).await {
+        let (name, preview, mut staging) = (self.name, self.preview, self.staging);
+        let staged = match staging.finish(MimeType::plain()).await {
             Ok(staged) => staged,
-            Err(error) => return (None, Some(error)),
+            Err(error) => {
+                let rescued = staging.rescue().await;
+                return (rescued.ok().and_then(|bytes| stream(name, bytes)), Some(error));
+            }
         };
         match offload.keep(&staged, place).await {
             Ok(asset) => (Some(shown(name, &asset, preview.render(&offload.note(&asset)))), None),
@@ -196,12 +187,10 @@ pub(super) fn shown(name: String, asset: &AssetMetadata, preview: String) -> Jso
 async fn restored(name: String, staged: StagedAsset) -> Option<Json> {
     let length = usize::try_from(staged.length).ok()?;
     let read = tokio::task::spawn_blocking(move || staged.read_at(0, length)).await;
-    let text = String::from_utf8(read.ok()?.ok()?).ok()?;
-    Some(
-        Output::Stream {
-            name,
-            text: Text::from(text),
-        }
-        .into_json(),
-    )
+    stream(name, read.ok()?.ok()?)
+}
+
+fn stream(name: String, bytes: Vec<u8>) -> Option<Json> {
+    let text = Text::from(String::from_utf8(bytes).ok()?);
+    Some(Output::Stream { name, text }.into_json())
 }
