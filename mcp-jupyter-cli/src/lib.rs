@@ -42,6 +42,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Kernels(args) => on_runtime(commands::kernels(args)),
         Command::Doctor(args) => on_runtime(commands::doctor(args)),
         Command::Completions(args) => Ok(commands::completions(&args)),
+        Command::Keep(args) => on_runtime(commands::keep(args)),
     };
     let exit = done.unwrap_or_else(|error| report::show_failure(&error.to_string(), error.hint(), error.exit()));
     exit.into()

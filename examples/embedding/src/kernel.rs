@@ -205,6 +205,7 @@ impl Kernel for CalculatorKernel {
         Ok(Execution {
             msg_id: header.msg_id().into_owned(),
             messages: stream::iter(messages).map(Ok).boxed(),
+            position: None,
         })
     }
 

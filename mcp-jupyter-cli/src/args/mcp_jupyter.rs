@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Kernels(KernelsArgs),
     Doctor(DoctorArgs),
     Completions(CompletionsArgs),
+    #[command(hide = true)]
+    Keep(KeepArgs),
 }
 
 pub(super) const EXIT_CODES: &str = "\
@@ -87,4 +89,11 @@ pub(crate) struct DoctorArgs {
 pub(crate) struct CompletionsArgs {
     /// The shell
     pub(crate) shell: Shell,
+}
+
+/// Keep a kernel: what the programs of this package start beside each kernel that is to outlive them
+#[derive(Debug, Args)]
+pub(crate) struct KeepArgs {
+    /// The folder for all that there is to know of the kernel
+    pub(crate) home: PathBuf,
 }

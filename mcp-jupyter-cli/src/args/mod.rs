@@ -12,7 +12,7 @@ pub(crate) use assets::{
     AssetArgs, AssetsArgs, AssetsCommand, ByteRange, CatArgs, ExportArgs, InlineArgs, OffloadArgs, PruneArgs,
     SearchArgs, StoreArgs, VerifyArgs,
 };
-pub(crate) use mcp_jupyter::{Cli, Command, CompletionsArgs, DoctorArgs, InspectArgs, KernelsArgs};
+pub(crate) use mcp_jupyter::{Cli, Command, CompletionsArgs, DoctorArgs, InspectArgs, KeepArgs, KernelsArgs};
 pub(crate) use papermill::{LogLevel, PapermillArgs};
 pub(crate) use plan::{GraphArgs, GraphFormat, PlanArgs, PlanFormat, PlanRequestArgs, PreviewArgs};
 pub(crate) use run::{DestinationArgs, DisplayArgs, KernelArgs, ParameterArgs, RedactArg, RunArgs, TransportArg};

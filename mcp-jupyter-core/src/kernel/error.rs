@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use crate::error::ErrorKind;
+use crate::model::CellId;
 
 use super::types::Death;
 
@@ -38,6 +39,22 @@ pub enum KernelError {
     /// The kernel has replied to an execution but its idle status never came: outputs may be missing.
     #[error("the kernel's idle status was lost, so outputs of this execution may be missing")]
     Incomplete,
+    /// Another client has taken over the session: this one executes nothing any more.
+    #[error("another program has taken over this kernel (its token is {newest}, ours {token})")]
+    Fenced {
+        /// The token of whoever asked.
+        token: u64,
+        /// The highest one that the kernel's keeper has seen.
+        newest: u64,
+    },
+    /// This execution of a cell was asked for before, so long ago that what came of it is not kept any more.
+    #[error("cell {cell} was executed already in this run (attempt {attempt})")]
+    Repeated {
+        /// The cell.
+        cell: CellId,
+        /// Which of its executions.
+        attempt: u32,
+    },
     /// The kernel did not answer within the given time.
     #[error("{action} took longer than {} s", seconds)]
     TimedOut {
@@ -91,6 +108,7 @@ impl KernelError {
             Self::TimedOut { .. } => ErrorKind::TimedOut,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Protocol { .. } | Self::Incomplete => ErrorKind::Corrupt,
+            Self::Fenced { .. } | Self::Repeated { .. } => ErrorKind::Unavailable,
             Self::Io { .. } => ErrorKind::Io,
         }
     }

@@ -91,6 +91,8 @@ pub struct Message {
     pub content: Json,
     /// Binary data that comes with it.
     pub buffers: Vec<Bytes>,
+    /// Where it ends in what is recorded of a kernel that outlives its clients.
+    pub position: Option<u64>,
 }
 
 impl Message {
@@ -103,6 +105,7 @@ impl Message {
             metadata: JsonMap::new(),
             content: Json::Object(content),
             buffers: Vec::new(),
+            position: None,
         }
     }
 

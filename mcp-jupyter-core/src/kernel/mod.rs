@@ -1,12 +1,14 @@
 //! Kernels: finding, starting and talking to them.
 //!
 //! A [`KernelProvisioner`] knows which kernels there are and starts them; a [`Kernel`] is one that runs. Neither knows
-//! notebooks or cells: code goes in, messages come out. The backends are [`local`] (processes of this machine) and
-//! [`memory`] (answers from a script, for tests); [`conformance`] says what each of them must do.
+//! notebooks or cells: code goes in, messages come out. The backends are [`local`] (processes of this machine), [`kept`]
+//! (the same behind a keeper, so that they outlive us) and [`memory`] (answers from a script, for tests); [`conformance`] says what each of them must do.
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
+#[cfg(feature = "local")]
+pub mod kept;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod memory;
@@ -23,8 +25,8 @@ use tokio::sync::watch;
 pub use error::KernelError;
 pub use message::{Header, Message};
 pub use types::{
-    Channel, Death, ExecuteRequest, Execution, InterruptMode, KernelInfo, KernelSpec, KernelState, LaunchRequest,
-    ShutdownMode,
+    Channel, Death, DispatchId, ExecuteRequest, Executed, Execution, InterruptMode, KernelInfo, KernelSpec,
+    KernelState, LaunchRequest, ShutdownMode, Unfinished,
 };
 
 use crate::model::{JsonMap, KernelId};
@@ -123,4 +125,25 @@ pub trait Kernel: Display + Debug + Send + Sync + 'static {
     /// # Errors
     /// [`KernelError::Io`] where the process could not be ended.
     async fn shutdown(&self, mode: ShutdownMode) -> Result<(), KernelError>;
+
+    /// The executions that earlier clients of this kernel have asked for and nobody has acknowledged, oldest first; each
+    /// once, to the first who asks. A kernel that dies with its client has none.
+    fn unfinished(&self) -> BoxStream<'static, Unfinished> {
+        Box::pin(futures_util::stream::empty())
+    }
+
+    /// What is known of the executions of the process that runs now, acknowledged or not.
+    fn executed(&self) -> Executed {
+        Executed::default()
+    }
+
+    /// All messages and executions up to this position are kept elsewhere: the kernel's record of them may go. Without
+    /// effect on a kernel that records nothing.
+    ///
+    /// # Errors
+    /// [`KernelError::Io`] where nobody could be told.
+    async fn acknowledge(&self, position: u64) -> Result<(), KernelError> {
+        let _ = position;
+        Ok(())
+    }
 }

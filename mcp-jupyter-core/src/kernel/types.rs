@@ -7,7 +7,7 @@ use futures_core::stream::BoxStream;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Json, JsonMap};
+use crate::model::{CellId, Json, JsonMap, RunId};
 
 use super::KernelError;
 use super::message::Message;
@@ -26,7 +26,7 @@ pub enum InterruptMode {
 /// An installed description of a kernel: the `kernel.json` of a kernelspec folder.
 ///
 /// Source: jupyter_client's documentation, "Making kernels for Jupyter", Kernel specs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KernelSpec {
     /// The folder's name, in lower case; what `metadata.kernelspec.name` of a notebook refers to.
     pub name: String,
@@ -56,7 +56,7 @@ impl KernelSpec {
 }
 
 /// What to start, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LaunchRequest {
     /// The kernel to start.
     pub spec: KernelSpec,
@@ -175,6 +175,17 @@ pub enum ShutdownMode {
     Immediate,
 }
 
+/// Which execution of a run a request is: the same one never happens twice on a kernel that outlives its clients.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct DispatchId {
+    /// The run.
+    pub run_id: RunId,
+    /// The cell.
+    pub cell: CellId,
+    /// How often the run has dispatched the cell, from 1.
+    pub attempt: u32,
+}
+
 /// One `execute_request` (messaging spec, "Execute").
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ExecuteRequest {
@@ -192,6 +203,8 @@ pub struct ExecuteRequest {
     pub stop_on_error: bool,
     /// Metadata of the message; a `cellId` there is passed on to the debugger by some kernels.
     pub metadata: JsonMap,
+    /// Which execution this is, where that matters to whoever keeps the kernel; not sent to the kernel.
+    pub dispatch: Option<DispatchId>,
 }
 
 impl ExecuteRequest {
@@ -222,6 +235,17 @@ pub struct Execution {
     /// The messages whose parent is the request, iopub in the kernel's order, and the reply. The stream ends when both
     /// the reply and the idle status have come; it yields an error, last, where the kernel dies first.
     pub messages: BoxStream<'static, Result<Message, KernelError>>,
+    /// Where the request lies in what is recorded of a kernel that outlives its clients.
+    pub position: Option<u64>,
+}
+
+/// An execution that an earlier client of the kernel has asked for.
+#[derive(Debug)]
+pub struct Unfinished {
+    /// Which one it is.
+    pub dispatch: DispatchId,
+    /// All that the kernel says, and has said, about it.
+    pub execution: Execution,
 }
 
 impl fmt::Debug for Execution {
@@ -230,6 +254,17 @@ impl fmt::Debug for Execution {
             .field("msg_id", &self.msg_id)
             .finish_non_exhaustive()
     }
+}
+
+/// What clients have had a kernel process execute.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Executed {
+    /// Which process of the kernel it is: how often it was restarted.
+    pub epoch: u64,
+    /// How many cells were sent to it.
+    pub cells: u64,
+    /// The cells that the latest requests were for, by `msg_id`, oldest first.
+    pub requests: Vec<(String, CellId)>,
 }
 
 /// What a kernel says about itself (`kernel_info_reply`).

@@ -91,6 +91,7 @@ fn channels() -> (Channels, Work, Replies) {
 }
 
 struct Endpoints {
+    identity: PeerIdentity,
     shell: String,
     iopub: String,
     stdin: String,
@@ -101,7 +102,9 @@ struct Endpoints {
 impl Channels {
     /// Connects to a kernel that has bound its sockets; iopub subscribes to everything.
     pub(super) async fn connect(connection: &Connection) -> Result<(Self, Replies), KernelError> {
+        let identity = PeerIdentity::try_from(connection.identity().as_bytes().to_vec());
         let endpoints = Endpoints {
+            identity: identity.map_err(|error| unreachable("identify", &error))?,
             shell: connection.endpoint(Channel::Shell),
             iopub: connection.endpoint(Channel::Iopub),
             stdin: connection.endpoint(Channel::Stdin),
@@ -190,10 +193,9 @@ struct Sockets {
 
 async fn open(endpoints: &Endpoints) -> Result<Sockets, ZmqError> {
     // The kernel addresses its input requests to the identity that the shell request came from.
-    let identity = PeerIdentity::new();
     let dealer = || {
         let mut options = SocketOptions::default();
-        options.peer_identity(identity.clone());
+        options.peer_identity(endpoints.identity.clone());
         DealerSocket::with_options(options)
     };
     let (mut shell, mut control, mut stdin) = (dealer(), dealer(), dealer());

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::Duration;
 
-use tempfile::TempDir;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpSocket;
 
 use crate::kernel::{Channel, KernelError};
 use crate::model::Json;
 
 /// How messages travel between us and the kernel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Transport {
     /// Unix sockets in a folder that only the user can enter. No port, no race for one, no other user.
     #[default]
@@ -34,34 +35,55 @@ const CHANNELS: [Channel; 5] = [
     Channel::Heartbeat,
 ];
 
-/// The endpoints and the key of one kernel, and the folder that holds its connection file.
-#[derive(Debug)]
-pub(super) struct Connection {
+/// A connection as whoever keeps a kernel writes it down.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(in crate::kernel) struct KnownConnection {
     transport: Transport,
     ports: [u16; 5],
     key: String,
+    identity: String,
+    pub(in crate::kernel) dir: PathBuf,
+}
+
+/// The endpoints and the key of one kernel, and the folder that holds its connection file.
+#[derive(Debug)]
+pub(in crate::kernel) struct Connection {
+    transport: Transport,
+    ports: [u16; 5],
+    key: String,
+    /// What our sockets call themselves. The kernel addresses its input requests, and its replies, to that.
+    identity: String,
     /// Holds the connection file and the Unix sockets; removed with this.
-    dir: TempDir,
+    dir: Folder,
     /// Locked for as long as this process uses the folder: what is unlocked was left by a process that was killed.
-    _lock: File,
+    _lock: Option<File>,
     /// Bound but not listening, so that the system gives the ports to nobody else. The kernel binds the same
     /// ports beside them, because its sockets and these share the address (`SO_REUSEADDR`).
     reserved: Vec<TcpSocket>,
 }
 
 impl Connection {
-    /// Chooses endpoints and a key, and writes the connection file with mode 0600.
-    pub(super) fn create(transport: Transport, kernel_name: &str) -> Result<Self, KernelError> {
+    /// Chooses endpoints, and a key where none is given, and writes the connection file with mode 0600. The folder of a
+    /// kernel that is given its key is to outlive us: it carries no lock and another name, so that nobody sweeps it.
+    pub(in crate::kernel) fn create(
+        transport: Transport,
+        kernel_name: &str,
+        kept_key: Option<String>,
+    ) -> Result<Self, KernelError> {
+        let outlives_us = kept_key.is_some();
         let failed = |error| KernelError::io("create a folder for the connection file", error);
-        let dir = runtime_dir().map_err(failed)?;
-        let lock = File::create_new(dir.path().join(LOCK)).map_err(failed)?;
-        lock.lock().map_err(failed)?;
+        let dir = runtime_dir(if outlives_us { KEPT_PREFIX } else { PREFIX }).map_err(failed)?;
+        let lock = (!outlives_us).then(|| {
+            let lock = File::create_new(dir.0.join(LOCK))?;
+            lock.lock().map(|()| lock)
+        });
         let mut connection = Self {
             transport,
             ports: [1, 2, 3, 4, 5],
-            key: uuid::Uuid::new_v4().to_string(),
+            key: kept_key.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
+            identity: uuid::Uuid::new_v4().simple().to_string(),
             dir,
-            _lock: lock,
+            _lock: lock.transpose().map_err(failed)?,
             reserved: Vec::new(),
         };
         if transport == Transport::Tcp {
@@ -76,6 +98,30 @@ impl Connection {
         Ok(connection)
     }
 
+    /// The connection of a kernel that runs already.
+    pub(in crate::kernel) fn reopen(known: KnownConnection) -> Self {
+        Self {
+            transport: known.transport,
+            ports: known.ports,
+            key: known.key,
+            identity: known.identity,
+            dir: Folder(known.dir),
+            _lock: None,
+            reserved: Vec::new(),
+        }
+    }
+
+    /// What it takes to connect to the kernel again.
+    pub(in crate::kernel) fn known(&self) -> KnownConnection {
+        KnownConnection {
+            transport: self.transport,
+            ports: self.ports,
+            key: self.key.clone(),
+            identity: self.identity.clone(),
+            dir: self.dir.0.clone(),
+        }
+    }
+
     fn reserve_ports(&mut self) -> io::Result<()> {
         for port in &mut self.ports {
             let socket = TcpSocket::new_v4()?;
@@ -88,7 +134,7 @@ impl Connection {
     }
 
     /// The kernel has bound its ports: they need not be kept from others any more.
-    pub(super) fn release_ports(&mut self) {
+    pub(in crate::kernel) fn release_ports(&mut self) {
         self.reserved.clear();
     }
 
@@ -117,16 +163,20 @@ impl Connection {
     }
 
     /// The path of the connection file.
-    pub(super) fn file(&self) -> PathBuf {
-        self.dir.path().join("connection.json")
+    pub(in crate::kernel) fn file(&self) -> PathBuf {
+        self.dir.0.join("connection.json")
     }
 
     /// The folder that holds everything of this connection.
-    pub(super) fn dir(&self) -> &Path {
-        self.dir.path()
+    pub(in crate::kernel) fn dir(&self) -> &Path {
+        &self.dir.0
     }
 
-    pub(super) fn key(&self) -> &[u8] {
+    pub(in crate::kernel) fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    pub(in crate::kernel) fn key(&self) -> &[u8] {
         self.key.as_bytes()
     }
 
@@ -146,11 +196,11 @@ impl Connection {
     }
 
     fn socket_prefix(&self) -> PathBuf {
-        self.dir.path().join("k")
+        self.dir.0.join("k")
     }
 
     /// The address of one channel, as ZeroMQ writes it.
-    pub(super) fn endpoint(&self, channel: Channel) -> String {
+    pub(in crate::kernel) fn endpoint(&self, channel: Channel) -> String {
         match self.transport {
             Transport::Ipc => format!("ipc://{}", self.socket_path(channel).display()),
             Transport::Tcp => format!("tcp://127.0.0.1:{}", self.port(channel)),
@@ -162,7 +212,7 @@ impl Connection {
     }
 
     /// Whether the kernel has bound all channels.
-    pub(super) async fn is_bound(&self) -> bool {
+    pub(in crate::kernel) async fn is_bound(&self) -> bool {
         for channel in CHANNELS {
             let bound = match self.transport {
                 Transport::Ipc => self.socket_path(channel).exists(),
@@ -177,7 +227,7 @@ impl Connection {
         true
     }
 
-    pub(super) fn transport(&self) -> Transport {
+    pub(in crate::kernel) fn transport(&self) -> Transport {
         self.transport
     }
 }
@@ -185,21 +235,42 @@ impl Connection {
 /// The first part of the names of our folders.
 const PREFIX: &str = "mcp-jupyter-";
 
+/// The first part of the names of folders that outlive the process that made them.
+const KEPT_PREFIX: &str = "mcpj-kept-";
+
 /// The name of the lock file in each of our folders.
 const LOCK: &str = "lock";
 
 /// A folder younger than this may be one that is just being made, and not yet locked.
 const STALE_AGE: Duration = Duration::from_secs(60);
 
+/// A folder of ours, removed with this.
+#[derive(Debug)]
+pub(in crate::kernel) struct Folder(pub(in crate::kernel) PathBuf);
+
+impl Folder {
+    /// One that is not swept when this process is gone.
+    pub(in crate::kernel) fn that_outlives_us() -> io::Result<Self> {
+        runtime_dir(KEPT_PREFIX)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// A new folder of mode 0700 whose path is short enough for Unix sockets.
-fn runtime_dir() -> io::Result<TempDir> {
+fn runtime_dir(prefix: &str) -> io::Result<Folder> {
     static SWEEP: Once = Once::new();
     let make = |parent: &Path| {
         SWEEP.call_once(|| sweep(parent));
         tempfile::Builder::new()
-            .prefix(PREFIX)
+            .prefix(prefix)
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(parent)
+            .map(|dir| Folder(dir.keep()))
     };
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     for parent in runtime.into_iter().chain([std::env::temp_dir()]) {
@@ -232,7 +303,7 @@ mod tests {
 
     #[test]
     fn only_the_user_can_read_the_connection_file() {
-        let connection = Connection::create(Transport::Ipc, "python3").unwrap();
+        let connection = Connection::create(Transport::Ipc, "python3", None).unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(connection.dir()), mode(&connection.file())), (0o700, 0o600));
         let content = Json::parse(&std::fs::read(connection.file()).unwrap()).unwrap();
@@ -270,8 +341,8 @@ mod tests {
 
     #[tokio::test]
     async fn reserved_ports_are_distinct_and_can_be_bound_by_the_kernel_alone() {
-        let first = Connection::create(Transport::Tcp, "python3").unwrap();
-        let second = Connection::create(Transport::Tcp, "python3").unwrap();
+        let first = Connection::create(Transport::Tcp, "python3", None).unwrap();
+        let second = Connection::create(Transport::Tcp, "python3", None).unwrap();
         let ports: std::collections::HashSet<u16> = first.ports.iter().chain(&second.ports).copied().collect();
         assert_eq!(ports.len(), 10);
         let kernel = TcpSocket::new_v4().unwrap();

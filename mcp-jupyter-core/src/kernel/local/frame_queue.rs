@@ -16,14 +16,14 @@ const MEMORY_LIMIT: usize = 32 << 20;
 const READ_SIZE: usize = 4 << 20;
 
 /// The frames of one message.
-pub(super) type Frames = Vec<Bytes>;
+pub(in crate::kernel) type Frames = Vec<Bytes>;
 
 /// A queue that takes whatever comes, at once: a kernel drops messages behind a slow reader, without a trace.
 ///
 /// What exceeds [`MEMORY_LIMIT`] waits in an unlinked temporary file. Where that file cannot be written, memory is
 /// used beyond the limit rather than a message dropped.
 #[derive(Debug, Default)]
-pub(super) struct FrameQueue {
+pub(in crate::kernel) struct FrameQueue {
     state: Mutex<State>,
     changed: Notify,
 }

@@ -1,31 +1,32 @@
 //! One life of a kernel: its process, its channels, and the tasks that route its messages.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use nix::sys::signal::Signal;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::kernel::{
-    Channel, Header, InterruptMode, KernelError, KernelInfo, KernelState, LaunchRequest, Message, ShutdownMode,
+    Channel, Death, ExecuteRequest, Header, InterruptMode, KernelError, KernelInfo, KernelState, LaunchRequest,
+    Message, ShutdownMode,
 };
 use crate::model::{Json, JsonMap};
 
 use super::channels::{Channels, Replies};
 use super::connection_file::{Connection, Transport};
+use super::dialogue::{Begun, Carried, Carrier, Dialogue, Letter, content, watch_for_idle};
 use super::ipykernel::{lossless_iopub, swift_end};
-use super::kernel::content;
 use super::kernelspecs;
-use super::process::{Process, ProcessRequest, start_failure};
+use super::process::{Output, Process, ProcessRequest, start_failure};
 use super::readiness::wait_until_bound;
-use super::router::{ExecutionMessages, Router};
+use super::router::Router;
+use super::tap::Tap;
 use super::wire::Codec;
 
 /// How often a request is repeated whose own status shows that the subscription is live.
 const PROBE_INTERVAL: Duration = Duration::from_millis(300);
-
-/// How long iopub may be silent after a reply before the idle is asked after.
-const IDLE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long the process group may take to end by SIGTERM, once asking has failed.
 const TERM_PATIENCE: Duration = Duration::from_secs(2);
@@ -35,24 +36,66 @@ const SWIFT_END_PATIENCE: Duration = Duration::from_millis(250);
 
 /// What stays the same across a kernel's restarts.
 #[derive(Clone, Debug)]
-pub(super) struct Shared {
+pub(in crate::kernel) struct Shared {
     pub(super) unsolicited: broadcast::Sender<Message>,
     pub(super) state: watch::Sender<KernelState>,
+    /// Set where the kernel is to outlive this process.
+    pub(super) keeping: Option<Keeping>,
+}
+
+/// How a kernel that outlives its client is looked after.
+#[derive(Clone, Debug)]
+pub(in crate::kernel) struct Keeping {
+    pub(in crate::kernel) tap: Arc<dyn Tap>,
+    /// Where its process writes what it says outside of the protocol.
+    pub(in crate::kernel) log: PathBuf,
+    /// The key that all its processes sign with, so that what is kept of one can still be checked later.
+    pub(in crate::kernel) key: String,
+}
+
+impl Shared {
+    pub(super) fn new(keeping: Option<Keeping>) -> Self {
+        Self {
+            unsolicited: Router::unsolicited_channel(),
+            state: watch::Sender::new(KernelState::Starting),
+            keeping,
+        }
+    }
+
+    fn tap(&self) -> Option<Arc<dyn Tap>> {
+        self.keeping.as_ref().map(|keeping| Arc::clone(&keeping.tap))
+    }
 }
 
 /// A kernel process that answers, and everything that belongs to it. Dropping it kills the process group.
 #[derive(Debug)]
 pub(super) struct Generation {
-    process: Process,
-    channels: Channels,
-    router: Arc<Router>,
-    codec: Arc<Codec>,
-    /// The `header.session` of our messages.
-    session: String,
+    process: Arc<Process>,
+    channels: Arc<Channels>,
+    dialogue: Arc<Dialogue>,
+    tap: Option<Arc<dyn Tap>>,
     interrupt_mode: InterruptMode,
-    info: OnceLock<KernelInfo>,
     /// The folder with the connection file and the sockets lives as long as this.
-    _connection: Connection,
+    connection: Connection,
+}
+
+/// The channels of a process of this machine.
+#[derive(Debug)]
+struct LocalCarrier {
+    process: Arc<Process>,
+    channels: Arc<Channels>,
+}
+
+#[async_trait]
+impl Carrier for LocalCarrier {
+    async fn carry(&self, letter: Letter) -> Result<Carried, KernelError> {
+        self.channels.send(letter.channel, letter.frames).await?;
+        Ok(Carried::Sent(None))
+    }
+
+    async fn death(&self) -> Death {
+        self.process.wait().await
+    }
 }
 
 impl Generation {
@@ -62,16 +105,10 @@ impl Generation {
         transport: Transport,
         shared: &Shared,
     ) -> Result<Arc<Self>, KernelError> {
-        let mut connection = Connection::create(transport, &request.spec.name)?;
-        let (argv, env) = kernelspecs::command(request, &connection.file());
         let name = request.spec.name.clone();
-        let process = ProcessRequest {
-            name: name.clone(),
-            argv,
-            env,
-            cwd: request.cwd.clone(),
-        };
-        let process = Process::spawn(process).await?;
+        let kept_key = shared.keeping.as_ref().map(|keeping| keeping.key.clone());
+        let mut connection = Connection::create(transport, &name, kept_key)?;
+        let process = Arc::new(spawn(request, &connection, shared).await?);
         let death = process.watch_death();
         let started = async {
             wait_until_bound(&connection).await?;
@@ -81,8 +118,14 @@ impl Generation {
                 Err(error) => return Err(start_error(&process, &name, error).await),
             };
             connection.release_ports();
-            let generation = Self::assemble(request, shared, connection, process, channels, replies);
-            generation.handshake().await?;
+            if let Some(tap) = shared.tap() {
+                tap.started(process.pid().unsigned_abs());
+            }
+            let process = Arc::clone(&process);
+            let mode = request.spec.interrupt_mode;
+            let generation = Self::assemble(mode, shared, connection, process, channels, replies);
+            generation.handshake(Channel::Shell).await?;
+            generation.lift_limits().await?;
             Ok(generation)
         };
         tokio::select! {
@@ -96,34 +139,64 @@ impl Generation {
         }
     }
 
-    fn assemble(
+    /// Takes over a process that runs already, whoever has started it. It may be busy: it is asked on control.
+    pub(super) async fn adopt(
         request: &LaunchRequest,
-        shared: &Shared,
         connection: Connection,
         process: Process,
+        info: JsonMap,
+        shared: &Shared,
+    ) -> Result<Arc<Self>, KernelError> {
+        let (channels, replies) = Channels::connect(&connection).await?;
+        let mode = request.spec.interrupt_mode;
+        let generation = Self::assemble(mode, shared, connection, Arc::new(process), channels, replies);
+        generation.dialogue.learn(info);
+        let seconds = request.startup_timeout.as_secs_f64();
+        let handshake = tokio::time::timeout(request.startup_timeout, generation.handshake(Channel::Control));
+        handshake.await.unwrap_or_else(|_| {
+            Err(KernelError::TimedOut {
+                action: format!("reaching kernel \"{}\" again", request.spec.name),
+                seconds,
+            })
+        })?;
+        Ok(generation)
+    }
+
+    fn assemble(
+        interrupt_mode: InterruptMode,
+        shared: &Shared,
+        connection: Connection,
+        process: Arc<Process>,
         channels: Channels,
         replies: Replies,
     ) -> Arc<Self> {
+        let channels = Arc::new(channels);
+        let carrier = LocalCarrier {
+            process: Arc::clone(&process),
+            channels: Arc::clone(&channels),
+        };
+        let tap = shared.tap();
+        let router = Router::new(shared.unsolicited.clone(), shared.state.clone());
+        let codec = Codec::new(connection.key());
         let generation = Arc::new(Self {
-            codec: Arc::new(Codec::new(connection.key())),
-            router: Router::new(shared.unsolicited.clone(), shared.state.clone()),
+            dialogue: Arc::new(Dialogue::new(Arc::new(carrier), router, codec)),
+            tap,
             process,
             channels,
-            session: uuid::Uuid::new_v4().to_string(),
-            interrupt_mode: request.spec.interrupt_mode,
-            info: OnceLock::new(),
-            _connection: connection,
+            interrupt_mode,
+            connection,
         });
-        generation.spawn_reply_routing(replies);
-        generation.spawn_iopub_routing();
+        generation.spawn_routing(replies);
         generation
     }
 
-    /// Routes iopub until the kernel is dead and its last message read. Holds no reference that keeps it alive.
-    fn spawn_iopub_routing(&self) {
-        let (router, codec) = (Arc::clone(&self.router), Arc::clone(&self.codec));
-        let queue = Arc::clone(&self.channels.iopub);
+    /// Routes iopub until the kernel is dead and its last message read, and replies until the channels are closed. Holds
+    /// no reference that keeps the kernel alive.
+    fn spawn_routing(&self, replies: Replies) {
+        let (router, codec) = (Arc::clone(&self.dialogue.router), Arc::clone(&self.dialogue.codec));
+        let (queue, tap) = (Arc::clone(&self.channels.iopub), self.tap.clone());
         let (death, finish) = (self.process.watch_death(), self.channels.finisher());
+        let replied = self.spawn_reply_routing(replies);
         tokio::spawn(async move {
             let last = async {
                 let death = death.wait().await;
@@ -131,44 +204,49 @@ impl Generation {
                 finish.finish().await;
                 death
             };
-            let (death, ()) = tokio::join!(last, router.route_iopub(&codec, &queue));
+            let (death, ()) = tokio::join!(last, router.route_iopub(&codec, &queue, tap.as_deref()));
+            if let Some(tap) = tap {
+                let _ = replied.await;
+                tap.died(&death);
+            }
             router.end_executions(death).await;
         });
     }
 
-    fn spawn_reply_routing(self: &Arc<Self>, replies: Replies) {
-        let (router, codec) = (Arc::clone(&self.router), Arc::clone(&self.codec));
-        let weak = Arc::downgrade(self);
+    fn spawn_reply_routing(&self, replies: Replies) -> tokio::task::JoinHandle<()> {
+        let (router, codec) = (Arc::clone(&self.dialogue.router), Arc::clone(&self.dialogue.codec));
+        let (weak, tap) = (Arc::downgrade(&self.dialogue), self.tap.clone());
         tokio::spawn(async move {
             let replied = |msg_id| drop(tokio::spawn(watch_for_idle(weak.clone(), msg_id)));
-            router.route_replies(&codec, replies, replied).await;
+            router.route_replies(&codec, replies, replied, tap.as_deref()).await;
             router.end_requests();
-        });
+        })
     }
 
     /// Learns what the kernel says about itself, and makes sure that everything it publishes reaches us.
     ///
     /// A kernel that follows JEP 65 welcomes the subscription to a topic of our own; the status of our own request,
     /// seen on iopub, shows the same for any other. Its first status may be published before it has noticed us.
-    async fn handshake(&self) -> Result<(), KernelError> {
+    async fn handshake(&self, channel: Channel) -> Result<(), KernelError> {
+        let (dialogue, router) = (&self.dialogue, &self.dialogue.router);
         let (live_tx, mut live) = mpsc::channel(1);
-        let probe = format!("probe-{}", uuid::Uuid::new_v4());
-        self.router.expect_sign(&probe, live_tx.clone());
-        self.channels.subscribe(&probe, true).await;
-        let (msg_id, frames) = self.message(Channel::Shell, "kernel_info_request", JsonMap::new());
-        self.router.expect_sign(&msg_id, live_tx.clone());
-        let reply = self.send_for_reply(Channel::Shell, &msg_id, frames).await?;
-        if let Json::Object(content) = reply.content {
-            let _ = self.info.set(KernelInfo { content });
+        let topic = format!("probe-{}", uuid::Uuid::new_v4());
+        router.expect_sign(&topic, live_tx.clone());
+        self.channels.subscribe(&topic, true).await;
+        let probe = || dialogue.letter(channel, "kernel_info_request", JsonMap::new());
+        let letter = probe();
+        router.expect_sign(&letter.msg_id, live_tx.clone());
+        if let Json::Object(content) = dialogue.carry_for_reply(letter).await?.content {
+            dialogue.learn(content);
         }
         while tokio::time::timeout(PROBE_INTERVAL, live.recv()).await.is_err() {
-            let (msg_id, frames) = self.message(Channel::Shell, "kernel_info_request", JsonMap::new());
-            self.router.expect_sign(&msg_id, live_tx.clone());
-            self.channels.send(Channel::Shell, frames).await?;
+            let letter = probe();
+            router.expect_sign(&letter.msg_id, live_tx.clone());
+            dialogue.carry(letter).await?;
         }
-        self.router.forget_signs();
-        self.channels.subscribe(&probe, false).await;
-        self.lift_limits().await
+        router.forget_signs();
+        self.channels.subscribe(&topic, false).await;
+        Ok(())
     }
 
     /// Its reply need not be awaited: whatever is executed comes after it.
@@ -177,35 +255,28 @@ impl Generation {
             return Ok(());
         };
         let (content, _) = content(request);
-        let (_, frames) = self.message(Channel::Shell, "execute_request", content);
-        self.channels.send(Channel::Shell, frames).await
+        let letter = self.dialogue.letter(Channel::Shell, "execute_request", content);
+        self.dialogue.carry(letter).await
     }
 
     pub(super) fn info(&self) -> KernelInfo {
-        self.info.get().cloned().unwrap_or_default()
+        self.dialogue.info()
     }
 
     pub(super) fn pid(&self) -> i32 {
         self.process.pid()
     }
 
-    fn message(&self, channel: Channel, msg_type: &str, content: JsonMap) -> (String, Vec<bytes::Bytes>) {
-        let message = Message::new(channel, msg_type, &self.session, content);
-        (message.header.msg_id().into_owned(), self.codec.encode(&message))
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
     }
 
-    pub(super) async fn execute(
-        &self,
-        content: JsonMap,
-        metadata: JsonMap,
-    ) -> Result<(String, ExecutionMessages), KernelError> {
-        let mut message = Message::new(Channel::Shell, "execute_request", &self.session, content);
-        message.metadata = metadata;
-        let msg_id = message.header.msg_id().into_owned();
-        let messages = self.router.expect_execution(&msg_id)?;
-        self.send_registered(Channel::Shell, &msg_id, self.codec.encode(&message))
-            .await?;
-        Ok((msg_id, messages))
+    pub(super) async fn carry(&self, letter: Letter) -> Result<(), KernelError> {
+        self.dialogue.carry(letter).await
+    }
+
+    pub(super) async fn execute(&self, request: ExecuteRequest) -> Result<Begun, KernelError> {
+        self.dialogue.execute(request).await
     }
 
     pub(super) async fn request(
@@ -214,44 +285,7 @@ impl Generation {
         msg_type: &str,
         content: JsonMap,
     ) -> Result<Message, KernelError> {
-        let (msg_id, frames) = self.message(channel, msg_type, content);
-        self.send_for_reply(channel, &msg_id, frames).await
-    }
-
-    async fn send_for_reply(
-        &self,
-        channel: Channel,
-        msg_id: &str,
-        frames: Vec<bytes::Bytes>,
-    ) -> Result<Message, KernelError> {
-        let reply = self.router.expect_reply(msg_id)?;
-        self.send_registered(channel, msg_id, frames).await?;
-        match reply.await {
-            Ok(reply) => reply,
-            Err(_) => Err(KernelError::Died(self.process.wait().await)),
-        }
-    }
-
-    async fn send_registered(
-        &self,
-        channel: Channel,
-        msg_id: &str,
-        frames: Vec<bytes::Bytes>,
-    ) -> Result<(), KernelError> {
-        let sent = self.channels.send(channel, frames).await;
-        if sent.is_err() {
-            self.router.forget(msg_id);
-        }
-        self.explain(sent).await
-    }
-
-    /// A socket fails when the kernel has just died: that is then the error.
-    async fn explain(&self, sent: Result<(), KernelError>) -> Result<(), KernelError> {
-        let Err(error) = sent else { return Ok(()) };
-        match tokio::time::timeout(TERM_PATIENCE, self.process.wait()).await {
-            Ok(death) => Err(KernelError::Died(death)),
-            Err(_) => Err(error),
-        }
+        self.dialogue.request(channel, msg_type, content).await
     }
 
     pub(super) async fn send(
@@ -261,20 +295,11 @@ impl Generation {
         content: JsonMap,
         parent: Option<&Header>,
     ) -> Result<String, KernelError> {
-        let mut message = Message::new(channel, msg_type, &self.session, content);
-        message.parent_header = parent.cloned();
-        let sent = self.channels.send(channel, self.codec.encode(&message)).await;
-        self.explain(sent).await?;
-        Ok(message.header.msg_id().into_owned())
+        self.dialogue.send(channel, msg_type, content, parent).await
     }
 
     pub(super) async fn ping(&self) -> Result<(), KernelError> {
-        tokio::select! {
-            echoed = self.channels.send(Channel::Heartbeat, vec![bytes::Bytes::from_static(b"ping")]) => {
-                self.explain(echoed).await
-            }
-            death = self.process.wait() => Err(KernelError::Died(death)),
-        }
+        self.dialogue.ping().await
     }
 
     pub(super) async fn interrupt(&self) -> Result<(), KernelError> {
@@ -301,17 +326,17 @@ impl Generation {
             && self.process.death().is_none()
         {
             let restart = [("restart".to_owned(), Json::from(restart))].into_iter().collect();
-            let (_, frames) = self.message(Channel::Control, "shutdown_request", restart);
+            let shutdown = self.dialogue.letter(Channel::Control, "shutdown_request", restart);
             let asked = async {
                 // A kernel that is executing would not end before it is done.
-                if self.router.is_busy() {
+                if self.dialogue.router.is_busy() {
                     let _ = self.interrupt().await;
                 } else if let Some(request) = swift_end(&self.info()) {
                     let (content, _) = content(request);
                     let answered = self.request(Channel::Shell, "execute_request", content);
                     let _ = tokio::time::timeout(SWIFT_END_PATIENCE, answered).await;
                 }
-                let _ = self.channels.send(Channel::Control, frames).await;
+                let _ = self.dialogue.carry(shutdown).await;
                 self.process.wait().await
             };
             if tokio::time::timeout(patience, asked).await.is_err() {
@@ -320,9 +345,26 @@ impl Generation {
             }
         }
         self.process.signal(Signal::SIGKILL).map_err(failed)?;
-        self.router.note_death(&self.process.wait().await);
+        self.dialogue.router.note_death(&self.process.wait().await);
         Ok(())
     }
+}
+
+/// Starts the process.
+async fn spawn(request: &LaunchRequest, connection: &Connection, shared: &Shared) -> Result<Process, KernelError> {
+    let (argv, env) = kernelspecs::command(request, &connection.file());
+    let output = shared
+        .keeping
+        .as_ref()
+        .map_or(Output::Pipe, |keeping| Output::File(keeping.log.clone()));
+    let process = ProcessRequest {
+        name: request.spec.name.clone(),
+        argv,
+        env,
+        cwd: request.cwd.clone(),
+        output,
+    };
+    Process::spawn(process).await
 }
 
 /// A kernel that ends while we connect breaks the connection: its end is then the error.
@@ -330,36 +372,5 @@ async fn start_error(process: &Process, name: &str, error: KernelError) -> Kerne
     match tokio::time::timeout(TERM_PATIENCE, process.wait()).await {
         Ok(death) => start_failure(name, &death),
         Err(_) => error,
-    }
-}
-
-/// Makes sure that an execution whose reply has come also ends.
-///
-/// iopub keeps its order. So when it has been silent, a request is sent whose own status must come after the missing
-/// idle: if that status comes and the idle has not, the idle was lost, and perhaps outputs with it.
-async fn watch_for_idle(generation: Weak<Generation>, msg_id: String) {
-    let Some(router) = generation.upgrade().map(|generation| Arc::clone(&generation.router)) else {
-        return;
-    };
-    let Some(mut settled) = router.expect_idle(&msg_id) else {
-        return;
-    };
-    let (passed_tx, mut passed) = mpsc::channel(1);
-    loop {
-        let seen = router.published();
-        tokio::select! {
-            _ = &mut settled => return,
-            _ = passed.recv() => return router.idle_lost(&msg_id).await,
-            () = tokio::time::sleep(IDLE_PATIENCE) => {}
-        }
-        if router.published() != seen {
-            continue;
-        }
-        let Some(generation) = generation.upgrade() else { return };
-        let (probe, frames) = generation.message(Channel::Shell, "kernel_info_request", JsonMap::new());
-        router.expect_sign(&probe, passed_tx.clone());
-        if generation.channels.send(Channel::Shell, frames).await.is_err() {
-            return;
-        }
     }
 }

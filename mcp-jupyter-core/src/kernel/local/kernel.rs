@@ -11,18 +11,30 @@ use crate::kernel::{
     Channel, Death, ExecuteRequest, Execution, Header, Kernel, KernelError, KernelInfo, KernelState, LaunchRequest,
     Message, ShutdownMode,
 };
-use crate::model::{Json, JsonMap, KernelId};
+use crate::model::{JsonMap, KernelId};
 
-use super::connection_file::Transport;
-use super::generation::{Generation, Shared};
-use super::router::Router;
+use super::connection_file::{Connection, KnownConnection, Transport};
+use super::dialogue::{Begun, Letter};
+use super::generation::{Generation, Keeping, Shared};
+use super::process::Process;
+use super::router::ExecutionMessages;
 
 /// How long a kernel that is restarted may take to end by itself.
 const RESTART_PATIENCE: Duration = Duration::from_secs(5);
 
+/// A process that runs already, and what is known of it.
+#[cfg(target_os = "linux")]
+#[derive(Debug)]
+pub(in crate::kernel) struct Taken {
+    pub(in crate::kernel) process: Process,
+    pub(in crate::kernel) connection: KnownConnection,
+    /// The content of its `kernel_info_reply`.
+    pub(in crate::kernel) info: JsonMap,
+}
+
 /// A kernel that runs as a process of this machine.
 #[derive(Debug)]
-pub(super) struct LocalKernel {
+pub(in crate::kernel) struct LocalKernel {
     id: KernelId,
     request: LaunchRequest,
     transport: Transport,
@@ -33,13 +45,15 @@ pub(super) struct LocalKernel {
 }
 
 impl LocalKernel {
-    pub(super) async fn launch(request: LaunchRequest, transport: Transport) -> Result<Self, KernelError> {
-        let shared = Shared {
-            unsolicited: Router::unsolicited_channel(),
-            state: watch::Sender::new(KernelState::Starting),
-        };
+    /// Starts a kernel of this identity, to outlive this process where `keeping` is given.
+    pub(super) async fn launch(
+        id: KernelId,
+        request: LaunchRequest,
+        transport: Transport,
+        keeping: Option<Keeping>,
+    ) -> Result<Self, KernelError> {
+        let shared = Shared::new(keeping);
         let generation = Generation::start(&request, transport, &shared).await?;
-        let id = KernelId::random();
         tracing::debug!(kernel_id = %id, pid = generation.pid(), name = request.spec.name, "kernel started");
         let generation = RwLock::new(generation);
         Ok(Self {
@@ -50,6 +64,46 @@ impl LocalKernel {
             generation,
             ending: Mutex::default(),
         })
+    }
+
+    /// Takes over a kernel that runs already.
+    #[cfg(target_os = "linux")]
+    pub(in crate::kernel) async fn adopt(
+        id: KernelId,
+        request: LaunchRequest,
+        transport: Transport,
+        keeping: Keeping,
+        taken: Taken,
+    ) -> Result<Self, KernelError> {
+        let shared = Shared::new(Some(keeping));
+        let connection = Connection::reopen(taken.connection);
+        let generation = Generation::adopt(&request, connection, taken.process, taken.info, &shared).await?;
+        Ok(Self {
+            id,
+            request,
+            transport,
+            shared,
+            generation: RwLock::new(generation),
+            ending: Mutex::default(),
+        })
+    }
+
+    pub(in crate::kernel) fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    pub(in crate::kernel) fn pid(&self) -> u32 {
+        self.generation().pid().unsigned_abs()
+    }
+
+    /// What it takes to connect to the process that runs now.
+    pub(in crate::kernel) fn connection(&self) -> KnownConnection {
+        self.generation().connection().known()
+    }
+
+    /// Hands over a message that somebody else has made.
+    pub(in crate::kernel) async fn carry(&self, letter: Letter) -> Result<(), KernelError> {
+        self.generation().carry(letter).await
     }
 
     fn generation(&self) -> Arc<Generation> {
@@ -69,23 +123,28 @@ impl fmt::Display for LocalKernel {
     }
 }
 
-/// The content of the message, and its metadata.
-pub(super) fn content(request: ExecuteRequest) -> (JsonMap, JsonMap) {
-    let content = [
-        ("code", Json::from(request.code)),
-        ("silent", request.silent.into()),
-        ("store_history", request.store_history.into()),
-        ("user_expressions", request.user_expressions.into()),
-        ("allow_stdin", request.allow_stdin.into()),
-        ("stop_on_error", request.stop_on_error.into()),
-    ];
-    (
-        content
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect(),
-        request.metadata,
-    )
+/// What a router gives, as a stream.
+pub(in crate::kernel) fn stream_of(messages: ExecutionMessages) -> BoxStream<'static, Result<Message, KernelError>> {
+    stream::unfold(messages, |mut messages| async move {
+        Some((messages.recv().await?, messages))
+    })
+    .boxed()
+}
+
+/// What belongs to no execution, as a stream.
+pub(in crate::kernel) fn unsolicited(receiver: broadcast::Receiver<Message>) -> BoxStream<'static, Message> {
+    stream::unfold(receiver, |mut receiver| async move {
+        loop {
+            match receiver.recv().await {
+                Ok(message) => return Some((message, receiver)),
+                Err(broadcast::error::RecvError::Lagged(missed)) => {
+                    tracing::warn!(missed, "unsolicited messages were read too late");
+                }
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    })
+    .boxed()
 }
 
 #[async_trait]
@@ -103,15 +162,14 @@ impl Kernel for LocalKernel {
     }
 
     async fn execute(&self, request: ExecuteRequest) -> Result<Execution, KernelError> {
-        let (content, metadata) = content(request);
-        let (msg_id, messages) = self.generation().execute(content, metadata).await?;
-        let messages = stream::unfold(messages, |mut messages| async move {
-            Some((messages.recv().await?, messages))
-        });
-        Ok(Execution {
-            msg_id,
-            messages: messages.boxed(),
-        })
+        match self.generation().execute(request).await? {
+            Begun::New(msg_id, messages, position) => Ok(Execution {
+                msg_id,
+                messages: stream_of(messages),
+                position,
+            }),
+            Begun::Before(..) => unreachable!("nothing is recorded of a local kernel's executions"),
+        }
     }
 
     async fn request(&self, channel: Channel, msg_type: &str, content: JsonMap) -> Result<Message, KernelError> {
@@ -129,19 +187,7 @@ impl Kernel for LocalKernel {
     }
 
     fn unsolicited(&self) -> BoxStream<'static, Message> {
-        let receiver = self.shared.unsolicited.subscribe();
-        stream::unfold(receiver, |mut receiver| async move {
-            loop {
-                match receiver.recv().await {
-                    Ok(message) => return Some((message, receiver)),
-                    Err(broadcast::error::RecvError::Lagged(missed)) => {
-                        tracing::warn!(missed, "unsolicited messages were read too late");
-                    }
-                    Err(broadcast::error::RecvError::Closed) => return None,
-                }
-            }
-        })
-        .boxed()
+        unsolicited(self.shared.unsolicited.subscribe())
     }
 
     async fn ping(&self) -> Result<(), KernelError> {

@@ -5,16 +5,18 @@
 //! what its reader is too slow for, without a trace.
 
 mod channels;
-mod connection_file;
-mod frame_queue;
-mod generation;
+pub(super) mod connection_file;
+pub(super) mod dialogue;
+pub(super) mod frame_queue;
+pub(super) mod generation;
 mod ipykernel;
-mod kernel;
+pub(super) mod kernel;
 mod kernelspecs;
-mod process;
+pub(super) mod process;
 mod readiness;
-mod router;
-mod wire;
+pub(super) mod router;
+pub(super) mod tap;
+pub(super) mod wire;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -26,9 +28,11 @@ pub use connection_file::Transport;
 pub use kernelspecs::KernelSpecs;
 pub use wire::Codec;
 
+use self::generation::Keeping;
 use self::kernel::LocalKernel;
 
 use super::{Kernel, KernelError, KernelProvisioner, KernelSpec, LaunchRequest};
+use crate::model::KernelId;
 
 /// Over TCP a port that we reserved may yet be bound by a process that had it before: so often another set is tried.
 const TCP_ATTEMPTS: usize = 3;
@@ -72,6 +76,11 @@ impl LocalProvisioner {
     pub fn with_transport(mut self, transport: Transport) -> Self {
         self.transport = Some(transport);
         self
+    }
+
+    /// How messages are to travel, where that was chosen.
+    pub(super) fn transport(&self) -> Option<Transport> {
+        self.transport
     }
 
     /// The kernelspec of this name.
@@ -119,29 +128,39 @@ impl KernelProvisioner for LocalProvisioner {
     }
 
     async fn launch(&self, request: LaunchRequest) -> Result<Arc<dyn Kernel>, KernelError> {
-        let transport = self.transport.unwrap_or_default();
-        // ipykernel is known to speak over Unix sockets: where it does not start, it would not over TCP either.
-        match launch_over(transport, &request).await {
-            Err(KernelError::StartFailed { reason, .. })
-                if self.transport.is_none() && !request.spec.is_ipykernel() =>
-            {
-                tracing::debug!(
-                    name = request.spec.name,
-                    reason,
-                    "no start over Unix sockets; trying TCP"
-                );
-                launch_over(Transport::Tcp, &request).await
-            }
-            launched => launched,
-        }
+        let launched = launch(KernelId::random(), self.transport, request, None).await?;
+        Ok(Arc::new(launched))
     }
 }
 
-async fn launch_over(transport: Transport, request: &LaunchRequest) -> Result<Arc<dyn Kernel>, KernelError> {
+/// Starts a kernel over the transport that is asked for, or else over the first that it knows.
+pub(super) async fn launch(
+    id: KernelId,
+    transport: Option<Transport>,
+    request: LaunchRequest,
+    keeping: Option<Keeping>,
+) -> Result<LocalKernel, KernelError> {
+    let over = |transport| launch_over(id.clone(), transport, &request, keeping.clone());
+    // ipykernel is known to speak over Unix sockets: where it does not start, it would not over TCP either.
+    match over(transport.unwrap_or_default()).await {
+        Err(KernelError::StartFailed { reason, .. }) if transport.is_none() && !request.spec.is_ipykernel() => {
+            let name = &request.spec.name;
+            tracing::debug!(name, reason, "no start over Unix sockets; trying TCP");
+            over(Transport::Tcp).await
+        }
+        launched => launched,
+    }
+}
+
+async fn launch_over(
+    id: KernelId,
+    transport: Transport,
+    request: &LaunchRequest,
+    keeping: Option<Keeping>,
+) -> Result<LocalKernel, KernelError> {
     let mut attempt = 1;
     loop {
-        match LocalKernel::launch(request.clone(), transport).await {
-            Ok(kernel) => return Ok(Arc::new(kernel)),
+        match LocalKernel::launch(id.clone(), request.clone(), transport, keeping.clone()).await {
             Err(KernelError::StartFailed { reason, .. })
                 if transport == Transport::Tcp
                     && attempt < TCP_ATTEMPTS
@@ -149,7 +168,7 @@ async fn launch_over(transport: Transport, request: &LaunchRequest) -> Result<Ar
             {
                 attempt += 1;
             }
-            Err(error) => return Err(error),
+            launched => return launched,
         }
     }
 }

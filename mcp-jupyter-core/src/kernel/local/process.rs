@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -24,17 +25,29 @@ use crate::kernel::{Death, KernelError};
 const TAIL_LIMIT: usize = 8 << 10;
 
 /// What to execute.
-pub(super) struct ProcessRequest {
-    pub(super) name: String,
-    pub(super) argv: Vec<String>,
-    pub(super) env: BTreeMap<String, String>,
-    pub(super) cwd: Option<PathBuf>,
+pub(in crate::kernel) struct ProcessRequest {
+    pub(in crate::kernel) name: String,
+    pub(in crate::kernel) argv: Vec<String>,
+    pub(in crate::kernel) env: BTreeMap<String, String>,
+    pub(in crate::kernel) cwd: Option<PathBuf>,
+    pub(in crate::kernel) output: Output,
+}
+
+/// Where a process writes what it says outside of the protocol, and with that, whether it may outlive us.
+#[derive(Clone, Debug)]
+pub(in crate::kernel) enum Output {
+    /// To us: it ends when we do.
+    Pipe,
+    /// To the end of this file: it lives on without us.
+    File(PathBuf),
 }
 
 /// A running kernel process, leader of its own session and process group. Dropping it kills the group.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(in crate::kernel) struct Process {
     pid: Pid,
+    /// Set where it is no child of ours: whoever else reaps it, its number may be another's then.
+    born: Option<String>,
     shared: Arc<Shared>,
     death: watch::Receiver<Option<Death>>,
 }
@@ -81,7 +94,7 @@ impl Process {
     ///
     /// # Errors
     /// [`KernelError::StartFailed`] where the system refuses.
-    pub(super) async fn spawn(request: ProcessRequest) -> Result<Self, KernelError> {
+    pub(in crate::kernel) async fn spawn(request: ProcessRequest) -> Result<Self, KernelError> {
         let name = request.name.clone();
         let failed = |reason: String| KernelError::StartFailed {
             name: name.clone(),
@@ -90,27 +103,66 @@ impl Process {
         let Some(program) = request.argv.first().cloned() else {
             return Err(failed("its kernelspec has an empty argv".to_owned()));
         };
-        let (reader, writer) = io::pipe().map_err(|error| KernelError::io("create a pipe", error))?;
         let cwd = request.cwd.clone();
-        let child = spawn_on_launcher(move || command(request, writer)?.spawn()).await;
+        let (words, outlet) = outlet(&request.output)?;
+        let child = spawn_on_launcher(move || command(request, outlet)?.spawn()).await;
         let child = child.map_err(|error| match cwd {
             Some(cwd) if !cwd.is_dir() => failed(format!("its working directory {} is no folder", cwd.display())),
             _ => failed(format!("cannot execute {program}: {error}")),
         })?;
-        Self::watch(child.take(), OwnedFd::from(reader))
-            .map_err(|error| KernelError::io("watch the kernel process", error))
+        Self::watch(child.take(), words).map_err(|error| KernelError::io("watch the kernel process", error))
     }
 
-    fn watch(mut child: Child, output: OwnedFd) -> io::Result<Self> {
-        let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
-        let shared = Arc::new(Shared::default());
+    /// A process that somebody else has started, if it is still the one of this [`birth`]; its exit code remains unknown.
+    #[cfg(target_os = "linux")]
+    pub(in crate::kernel) fn adopt(pid: u32, born: &str, log: PathBuf) -> io::Result<Option<Self>> {
+        use rustix::event::{PollFd, PollFlags, poll};
+        use rustix::process::{Pid as RustixPid, PidfdFlags, pidfd_open};
+
+        let raw = i32::try_from(pid).map_err(io::Error::other)?;
+        let Some(target) = RustixPid::from_raw(raw) else {
+            return Ok(None);
+        };
+        let Ok(pidfd) = pidfd_open(target, PidfdFlags::empty()) else {
+            return Ok(None);
+        };
+        // Looked at after the descriptor is held: from here on the number cannot become another's unnoticed.
+        if birth(pid).as_deref() != Some(born) {
+            return Ok(None);
+        }
+        let (process, death_tx) = Self::new(Pid::from_raw(raw), Some(born.to_owned()));
+        let shared = Arc::clone(&process.shared);
+        std::thread::Builder::new()
+            .name("mcp-jupyter-wait".to_owned())
+            .stack_size(128 << 10)
+            .spawn(move || {
+                while poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None).is_err() {}
+                *lock(&shared.reaped) = true;
+                death_tx.send_replace(Some(Death {
+                    stderr: last_words(&log),
+                    ..Death::default()
+                }));
+            })?;
+        Ok(Some(process))
+    }
+
+    fn new(pid: Pid, born: Option<String>) -> (Self, watch::Sender<Option<Death>>) {
         let (death_tx, death) = watch::channel(None);
+        let shared = Arc::default();
         let process = Self {
             pid,
-            shared: Arc::clone(&shared),
+            born,
+            shared,
             death,
         };
-        let drained = drain(output, &shared)?;
+        (process, death_tx)
+    }
+
+    fn watch(mut child: Child, words: Words) -> io::Result<Self> {
+        let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
+        let (process, death_tx) = Self::new(pid, None);
+        let shared = Arc::clone(&process.shared);
+        let words = words.listen(&shared)?;
         let (exit_tx, exit_rx) = oneshot::channel();
         std::thread::Builder::new()
             .name("mcp-jupyter-wait".to_owned())
@@ -128,22 +180,26 @@ impl Process {
             })?;
         tokio::spawn(async move {
             let Ok((status, shared)) = exit_rx.await else { return };
-            // Its group is gone, so the pipe's end comes, unless something that left the group holds it.
-            let _ = tokio::time::timeout(std::time::Duration::from_millis(500), drained).await;
+            let stderr = words.last(&shared).await;
             let status = status.ok();
             death_tx.send_replace(Some(Death {
                 exit_code: status.and_then(|status| status.code()),
                 signal: status.and_then(|status| status.signal()),
-                stderr: lock(&shared.tail).text(),
+                stderr,
             }));
         });
         Ok(process)
     }
 
     /// Sends a signal to the process group; without effect once the process has ended.
-    pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
+    pub(in crate::kernel) fn signal(&self, signal: Signal) -> io::Result<()> {
         let reaped = lock(&self.shared.reaped);
-        if *reaped {
+        if *reaped
+            || self
+                .born
+                .as_ref()
+                .is_some_and(|born| birth(self.pid.as_raw().unsigned_abs()).as_ref() != Some(born))
+        {
             return Ok(());
         }
         match killpg(self.pid, signal) {
@@ -153,31 +209,31 @@ impl Process {
     }
 
     /// The death of the process; none while it lives.
-    pub(super) fn death(&self) -> Option<Death> {
+    pub(in crate::kernel) fn death(&self) -> Option<Death> {
         self.death.borrow().clone()
     }
 
     /// Waits for the death of the process.
-    pub(super) async fn wait(&self) -> Death {
+    pub(in crate::kernel) async fn wait(&self) -> Death {
         self.watch_death().wait().await
     }
 
     /// A way to wait for the death that does not keep the process alive.
-    pub(super) fn watch_death(&self) -> DeathWatch {
+    pub(in crate::kernel) fn watch_death(&self) -> DeathWatch {
         DeathWatch(self.death.clone())
     }
 
-    pub(super) fn pid(&self) -> i32 {
+    pub(in crate::kernel) fn pid(&self) -> i32 {
         self.pid.as_raw()
     }
 }
 
 /// Tells when the process has died.
 #[derive(Clone, Debug)]
-pub(super) struct DeathWatch(watch::Receiver<Option<Death>>);
+pub(in crate::kernel) struct DeathWatch(watch::Receiver<Option<Death>>);
 
 impl DeathWatch {
-    pub(super) async fn wait(mut self) -> Death {
+    pub(in crate::kernel) async fn wait(mut self) -> Death {
         let ended = self.0.wait_for(Option::is_some).await;
         ended.ok().and_then(|death| death.clone()).unwrap_or_default()
     }
@@ -189,37 +245,119 @@ impl Drop for Process {
     }
 }
 
-/// Keeps the end of what the process writes. The future ends with the output.
-fn drain(output: OwnedFd, shared: &Arc<Shared>) -> io::Result<impl Future<Output = ()> + use<>> {
+/// What the process writes, and the end that it writes to.
+fn outlet(output: &Output) -> Result<(Words, OwnedFd), KernelError> {
+    match output {
+        Output::Pipe => {
+            let pipe = io::pipe().map_err(|error| KernelError::io("create a pipe", error));
+            pipe.map(|(reader, writer)| (Words::Pipe(reader.into()), writer.into()))
+        }
+        Output::File(path) => {
+            let mut options = std::fs::OpenOptions::new();
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let file = options.append(true).create(true).open(path);
+            let file = file.map_err(|error| KernelError::io(format!("open {}", path.display()), error))?;
+            Ok((Words::File(path.clone()), file.into()))
+        }
+    }
+}
+
+/// Where to find what a process has written.
+enum Words {
+    Pipe(OwnedFd),
+    File(PathBuf),
+}
+
+/// The same, while it runs.
+enum Heard {
+    Pipe(tokio::task::JoinHandle<()>),
+    File(PathBuf),
+}
+
+impl Words {
+    fn listen(self, shared: &Arc<Shared>) -> io::Result<Heard> {
+        match self {
+            Self::Pipe(pipe) => drain(pipe, shared).map(Heard::Pipe),
+            Self::File(path) => Ok(Heard::File(path)),
+        }
+    }
+}
+
+impl Heard {
+    /// The last lines of a process that has ended.
+    async fn last(self, shared: &Shared) -> String {
+        match self {
+            Self::Pipe(drained) => {
+                // Its group is gone, so the pipe's end comes, unless something that left the group holds it.
+                let _ = tokio::time::timeout(std::time::Duration::from_millis(500), drained).await;
+                lock(&shared.tail).text()
+            }
+            Self::File(path) => last_words(&path),
+        }
+    }
+}
+
+/// The last whole lines of a file.
+pub(in crate::kernel) fn last_words(path: &Path) -> String {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL_LIMIT as u64)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().unwrap_or_default();
+    Tail { bytes }.text()
+}
+
+/// When a process was born, in a form that no other process of any machine or boot has; none where it is gone, or the
+/// system does not tell.
+pub(in crate::kernel) fn birth(pid: u32) -> Option<String> {
+    // The name in the second field may hold anything, but it ends with the last parenthesis.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    let ticks = fields.nth(18)?;
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    (!matches!(state, "Z" | "X")).then(|| format!("{}/{ticks}", boot.trim()))
+}
+
+/// Keeps the end of what the process writes. The task ends with the output.
+fn drain(output: OwnedFd, shared: &Arc<Shared>) -> io::Result<tokio::task::JoinHandle<()>> {
     let mut output = pipe::Receiver::from_owned_fd(output)?;
     let shared = Arc::clone(shared);
-    let task = tokio::spawn(async move {
+    Ok(tokio::spawn(async move {
         let mut buffer = vec![0; 4096];
         while let Ok(length @ 1..) = output.read(&mut buffer).await {
             tracing::debug!(target: "mcp_jupyter::kernel_output", text = %String::from_utf8_lossy(&buffer[..length]));
             lock(&shared.tail).push(&buffer[..length]);
         }
-    });
-    Ok(async { drop(task.await) })
+    }))
 }
 
-fn command(request: ProcessRequest, output: io::PipeWriter) -> io::Result<Command> {
+fn command(request: ProcessRequest, output: OwnedFd) -> io::Result<Command> {
     let mut command = Command::new(&request.argv[0]);
     command.args(&request.argv[1..]).envs(request.env);
+    let ends_with_us = matches!(request.output, Output::Pipe);
     // A kernel without a parent of its own ends itself (ipykernel polls for this pid).
-    command.env("JPY_PARENT_PID", std::process::id().to_string());
+    if ends_with_us {
+        command.env("JPY_PARENT_PID", std::process::id().to_string());
+    } else {
+        command.env_remove("JPY_PARENT_PID");
+    }
     if let Some(cwd) = request.cwd {
         command.current_dir(cwd);
     }
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-    before_exec(&mut command);
+    before_exec(&mut command, ends_with_us);
     Ok(command)
 }
 
 /// Between fork and exec: a session of its own, so that a terminal's Ctrl-C reaches only us; the signals that an
-/// ignoring parent would pass on; and the kernel's end when ours comes, whatever ends us.
+/// ignoring parent would pass on; and, unless it is to live on, the kernel's end when ours comes, whatever ends us.
 #[allow(unsafe_code, reason = "pre_exec is the only place between fork and exec")]
-fn before_exec(command: &mut Command) {
+fn before_exec(command: &mut Command, ends_with_us: bool) {
     let parent = nix::unistd::getpid();
     // SAFETY: the closure makes only async-signal-safe system calls and allocates nothing.
     unsafe {
@@ -229,7 +367,7 @@ fn before_exec(command: &mut Command) {
             signal(Signal::SIGTERM, SigHandler::SigDfl)?;
             signal(Signal::SIGQUIT, SigHandler::SigDfl)?;
             #[cfg(target_os = "linux")]
-            {
+            if ends_with_us {
                 nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
                 if nix::unistd::getppid() != parent {
                     return Err(io::Error::from_raw_os_error(nix::libc::ESRCH));
@@ -284,7 +422,7 @@ impl Drop for Unwatched {
 }
 
 /// Why a kernel did not start, with its last words.
-pub(super) fn start_failure(name: &str, death: &Death) -> KernelError {
+pub(in crate::kernel) fn start_failure(name: &str, death: &Death) -> KernelError {
     let mut reason = "its process ".to_owned();
     let _ = write!(reason, "{death}");
     KernelError::StartFailed {
@@ -304,6 +442,7 @@ mod tests {
             argv,
             env: BTreeMap::new(),
             cwd: None,
+            output: Output::Pipe,
         };
         Process::spawn(request).await.unwrap()
     }
@@ -347,7 +486,7 @@ mod tests {
         let spawned = spawn_on_launcher(move || {
             let mut command = Command::new("sh");
             command.args(["-c", "sleep 1000 & echo; wait"]).stdout(held);
-            before_exec(&mut command);
+            before_exec(&mut command, true);
             command.spawn()
         });
         let spawned = spawned.await.unwrap();
@@ -367,6 +506,7 @@ mod tests {
             argv: vec!["/no/such/program".to_owned()],
             env: BTreeMap::new(),
             cwd: None,
+            output: Output::Pipe,
         };
         let error = Process::spawn(request).await.unwrap_err().to_string();
         assert!(error.contains("odd") && error.contains("/no/such/program"), "{error}");

@@ -11,6 +11,7 @@ use crate::model::Json;
 
 use super::channels::Replies;
 use super::frame_queue::FrameQueue;
+use super::tap::{Tap, is_about_the_kernel};
 use super::wire::Codec;
 
 /// Messages of one execution that wait for its reader; behind them, messages wait in the frame queue.
@@ -20,11 +21,11 @@ const EXECUTION_LIMIT: usize = 256;
 const UNSOLICITED_LIMIT: usize = 1024;
 
 /// What one execution's stream yields.
-pub(super) type ExecutionMessages = mpsc::Receiver<Result<Message, KernelError>>;
+pub(in crate::kernel) type ExecutionMessages = mpsc::Receiver<Result<Message, KernelError>>;
 
 /// Who waits for what, in one process of a kernel.
 #[derive(Debug)]
-pub(super) struct Router {
+pub(in crate::kernel) struct Router {
     waiting: Mutex<Waiting>,
     unsolicited: broadcast::Sender<Message>,
     state: watch::Sender<KernelState>,
@@ -45,12 +46,17 @@ struct Pending {
     messages: mpsc::Sender<Result<Message, KernelError>>,
     replied: bool,
     idle: bool,
+    /// Whether some of its messages are known to be lost.
+    has_gap: bool,
     /// Set when the reply has come: to be told that the idle has come as well.
     settled: Option<oneshot::Sender<()>>,
 }
 
 impl Router {
-    pub(super) fn new(unsolicited: broadcast::Sender<Message>, state: watch::Sender<KernelState>) -> Arc<Self> {
+    pub(in crate::kernel) fn new(
+        unsolicited: broadcast::Sender<Message>,
+        state: watch::Sender<KernelState>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             waiting: Mutex::default(),
             unsolicited,
@@ -60,7 +66,7 @@ impl Router {
     }
 
     /// The channel for a kernel's unsolicited messages.
-    pub(super) fn unsolicited_channel() -> broadcast::Sender<Message> {
+    pub(in crate::kernel) fn unsolicited_channel() -> broadcast::Sender<Message> {
         broadcast::channel(UNSOLICITED_LIMIT).0
     }
 
@@ -69,7 +75,7 @@ impl Router {
     }
 
     /// Registers an execution before its request is sent.
-    pub(super) fn expect_execution(&self, msg_id: &str) -> Result<ExecutionMessages, KernelError> {
+    pub(in crate::kernel) fn expect_execution(&self, msg_id: &str) -> Result<ExecutionMessages, KernelError> {
         let (messages, receiver) = mpsc::channel(EXECUTION_LIMIT);
         let mut waiting = self.waiting();
         waiting.alive()?;
@@ -77,6 +83,7 @@ impl Router {
             messages,
             replied: false,
             idle: false,
+            has_gap: false,
             settled: None,
         };
         waiting.executions.insert(msg_id.to_owned(), pending);
@@ -84,7 +91,7 @@ impl Router {
     }
 
     /// Registers a request before it is sent.
-    pub(super) fn expect_reply(
+    pub(in crate::kernel) fn expect_reply(
         &self,
         msg_id: &str,
     ) -> Result<oneshot::Receiver<Result<Message, KernelError>>, KernelError> {
@@ -96,49 +103,64 @@ impl Router {
     }
 
     /// Forgets what was registered for a request that could not be sent.
-    pub(super) fn forget(&self, msg_id: &str) {
+    pub(in crate::kernel) fn forget(&self, msg_id: &str) {
         let mut waiting = self.waiting();
         waiting.executions.remove(msg_id);
         waiting.replies.remove(msg_id);
     }
 
     /// Tells `seen` when iopub shows the status of the request `key`, or the welcome to the topic `key`.
-    pub(super) fn expect_sign(&self, key: &str, seen: mpsc::Sender<()>) {
+    pub(in crate::kernel) fn expect_sign(&self, key: &str, seen: mpsc::Sender<()>) {
         self.waiting().signs.insert(key.to_owned(), seen);
     }
 
-    pub(super) fn forget_signs(&self) {
+    pub(in crate::kernel) fn forget_signs(&self) {
         self.waiting().signs.clear();
     }
 
     /// Whether the kernel has last said that it is executing.
-    pub(super) fn is_busy(&self) -> bool {
+    pub(in crate::kernel) fn is_busy(&self) -> bool {
         *self.state.borrow() == KernelState::Busy
     }
 
     /// How many messages iopub has brought so far.
-    pub(super) fn published(&self) -> u64 {
+    pub(in crate::kernel) fn published(&self) -> u64 {
         self.published.load(Ordering::Relaxed)
     }
 
     /// Resolves when the execution's idle has come; an error where it ends without. None where it has come.
-    pub(super) fn expect_idle(&self, msg_id: &str) -> Option<oneshot::Receiver<()>> {
+    pub(in crate::kernel) fn expect_idle(&self, msg_id: &str) -> Option<oneshot::Receiver<()>> {
         let (settled, receiver) = oneshot::channel();
         self.waiting().executions.get_mut(msg_id)?.settled = Some(settled);
         Some(receiver)
     }
 
     /// Ends an execution whose idle status is known to have been lost.
-    pub(super) async fn idle_lost(&self, msg_id: &str) {
+    pub(in crate::kernel) async fn idle_lost(&self, msg_id: &str) {
         let pending = self.waiting().executions.remove(msg_id);
         if let Some(pending) = pending {
             let _ = pending.messages.send(Err(KernelError::Incomplete)).await;
         }
     }
 
-    /// Reads iopub until its queue is closed and empty.
-    pub(super) async fn route_iopub(&self, codec: &Codec, queue: &FrameQueue) {
+    /// Messages are lost here: the executions in progress will end as incomplete.
+    pub(in crate::kernel) fn note_gap(&self) {
+        let mut waiting = self.waiting();
+        waiting
+            .executions
+            .values_mut()
+            .for_each(|pending| pending.has_gap = true);
+    }
+
+    /// Reads iopub until its queue is closed and empty. Where somebody taps it, outputs are theirs.
+    pub(in crate::kernel) async fn route_iopub(&self, codec: &Codec, queue: &FrameQueue, tap: Option<&dyn Tap>) {
         while let Some(frames) = queue.pop().await {
+            if let Some(tap) = tap {
+                tap.received(Channel::Iopub, &frames);
+                if !is_about_the_kernel(&frames) {
+                    continue;
+                }
+            }
             match codec.decode(Channel::Iopub, &frames) {
                 Ok(message) => self.give_iopub(message).await,
                 Err(error) => tracing::warn!(%error),
@@ -146,7 +168,7 @@ impl Router {
         }
     }
 
-    async fn give_iopub(&self, message: Message) {
+    pub(in crate::kernel) async fn give_iopub(&self, message: Message) {
         self.published.fetch_add(1, Ordering::Relaxed);
         let msg_type = message.msg_type().into_owned();
         let is_idle = self.note(&msg_type, &message);
@@ -223,8 +245,17 @@ impl Router {
     }
 
     /// Reads replies and input requests until the channels are closed. Calls `replied` for every execution's reply.
-    pub(super) async fn route_replies(&self, codec: &Codec, mut replies: Replies, replied: impl Fn(String)) {
+    pub(in crate::kernel) async fn route_replies(
+        &self,
+        codec: &Codec,
+        mut replies: Replies,
+        replied: impl Fn(String),
+        tap: Option<&dyn Tap>,
+    ) {
         while let Some((channel, frames)) = replies.recv().await {
+            if let Some(tap) = tap {
+                tap.received(channel, &frames);
+            }
             match codec.decode(channel, &frames) {
                 Ok(message) => self.give_reply(message, &replied),
                 Err(error) => tracing::warn!(%error),
@@ -232,7 +263,7 @@ impl Router {
         }
     }
 
-    fn give_reply(&self, message: Message, replied: &impl Fn(String)) {
+    pub(in crate::kernel) fn give_reply(&self, message: Message, replied: &impl Fn(String)) {
         let Some(id) = message.parent_id().map(std::borrow::Cow::into_owned) else {
             return;
         };
@@ -259,7 +290,7 @@ impl Router {
     }
 
     /// The process has died: nothing more is asked of it. What it has said may still have to be read.
-    pub(super) fn note_death(&self, death: &Death) {
+    pub(in crate::kernel) fn note_death(&self, death: &Death) {
         let mut waiting = self.waiting();
         if waiting.death.is_none() {
             waiting.death = Some(death.clone());
@@ -268,12 +299,12 @@ impl Router {
     }
 
     /// No reply will come any more: whoever waits for one asks how the process died.
-    pub(super) fn end_requests(&self) {
+    pub(in crate::kernel) fn end_requests(&self) {
         self.waiting().replies.clear();
     }
 
     /// Ends every execution: all that the dead kernel had said has been routed.
-    pub(super) async fn end_executions(&self, death: Death) {
+    pub(in crate::kernel) async fn end_executions(&self, death: Death) {
         let executions = std::mem::take(&mut self.waiting().executions);
         for pending in executions.into_values() {
             let _ = pending.messages.send(Err(KernelError::Died(death.clone()))).await;
@@ -295,10 +326,18 @@ impl Waiting {
             return true;
         };
         change(pending);
-        let finished = pending.replied && pending.idle;
-        if finished && let Some(settled) = self.executions.remove(id).and_then(|pending| pending.settled) {
+        if !(pending.replied && pending.idle) {
+            return false;
+        }
+        let Some(pending) = self.executions.remove(id) else {
+            return true;
+        };
+        if pending.has_gap {
+            tokio::spawn(async move { pending.messages.send(Err(KernelError::Incomplete)).await });
+        }
+        if let Some(settled) = pending.settled {
             let _ = settled.send(());
         }
-        finished
+        true
     }
 }

@@ -137,6 +137,7 @@ impl Codec {
             metadata: object("metadata", metadata)?,
             content: Json::parse_frame(content).map_err(|error| format!("content: {error}"))?,
             buffers: buffers.to_vec(),
+            position: None,
         })
     }
 
@@ -156,6 +157,36 @@ impl Codec {
             Err("it was received before: a replay".to_owned())
         }
     }
+}
+
+/// The type that a message says it has, before anything is checked.
+pub(in crate::kernel) fn msg_type(frames: &[Bytes]) -> Option<&str> {
+    member(part(frames, 2)?, "\"msg_type\"")
+}
+
+/// The request that a message says it answers, before anything is checked.
+pub(in crate::kernel) fn parent_id(frames: &[Bytes]) -> Option<&str> {
+    member(part(frames, 3)?, "\"msg_id\"")
+}
+
+/// The content of a message, before anything is checked.
+pub(in crate::kernel) fn raw_content(frames: &[Bytes]) -> Option<&Bytes> {
+    part(frames, 5)
+}
+
+/// A frame, counted from the delimiter.
+fn part(frames: &[Bytes], which: usize) -> Option<&Bytes> {
+    let start = frames.iter().position(|frame| frame == DELIMITER)?;
+    frames.get(start + which)
+}
+
+/// The text of a member whose values need no escapes. Looked for rather than parsed: this is done for every message, by
+/// who only has to tell them apart.
+fn member<'a>(object: &'a [u8], key: &str) -> Option<&'a str> {
+    let after = memchr::memmem::find(object, key.as_bytes())? + key.len();
+    let value = object[after..].trim_ascii_start().strip_prefix(b":")?;
+    let value = value.trim_ascii_start().strip_prefix(b"\"")?;
+    std::str::from_utf8(&value[..memchr::memchr(b'"', value)?]).ok()
 }
 
 fn object(part: &str, frame: &Bytes) -> Result<JsonMap, String> {

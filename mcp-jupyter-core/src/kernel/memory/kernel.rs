@@ -126,7 +126,11 @@ impl Kernel for MemoryKernel {
         let header = Header::new("execute_request", &self.session);
         let msg_id = header.msg_id().into_owned();
         let messages = self.life().execute(header, request).await?;
-        Ok(Execution { msg_id, messages })
+        Ok(Execution {
+            msg_id,
+            messages,
+            position: None,
+        })
     }
 
     async fn request(&self, channel: Channel, msg_type: &str, content: JsonMap) -> Result<Message, KernelError> {

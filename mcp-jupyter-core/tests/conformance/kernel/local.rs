@@ -1,19 +1,22 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use mcp_jupyter_core::kernel::conformance::{Fixture, Snippet};
 use mcp_jupyter_core::kernel::local::{LocalProvisioner, Transport};
-use mcp_jupyter_core::kernel::{KernelError, KernelProvisioner, KernelSpec, LaunchRequest};
 
+use super::processes::Processes;
 use crate::support::python;
+
+fn local(python: PathBuf, transport: Transport) -> Processes {
+    let provisioner = LocalProvisioner::new().with_python(&python).with_transport(transport);
+    Processes::new(python, provisioner.clone(), Arc::new(provisioner))
+}
 
 macro_rules! tests {
     ($($name:ident,)*) => {
         $(#[test]
         fn $name() {
             if let Some(python) = python() {
-                super::run(stringify!($name), &Local::new(python, Transport::Ipc));
+                super::run(stringify!($name), &local(python, Transport::Ipc));
             }
         })*
     };
@@ -23,7 +26,7 @@ super::with_every_case!(tests);
 /// Over TCP the same code runs above the sockets; these are the cases that differ in the sockets' addresses and
 /// closing, and in how a start is noticed.
 mod tcp {
-    use super::{Local, Transport};
+    use super::{Transport, local};
     use crate::support::python;
 
     macro_rules! tests {
@@ -31,152 +34,10 @@ mod tcp {
             $(#[test]
             fn $name() {
                 if let Some(python) = python() {
-                    super::super::run(stringify!($name), &Local::new(python, Transport::Tcp));
+                    super::super::run(stringify!($name), &local(python, Transport::Tcp));
                 }
             })*
         };
     }
     tests! { execution_ok, slow_reader, input_answered, launch_that_dies, launch_that_hangs, restart_loses_names, death_by_exit, }
 }
-
-/// Marks the kernels of one fixture, in their environment.
-const MARK: &str = "MCP_JUPYTER_TEST_FIXTURE";
-
-#[derive(Debug)]
-struct Local {
-    python: PathBuf,
-    provisioner: LocalProvisioner,
-    mark: String,
-}
-
-impl Local {
-    fn new(python: PathBuf, transport: Transport) -> Self {
-        let provisioner = LocalProvisioner::new().with_python(&python).with_transport(transport);
-        Self {
-            python,
-            provisioner,
-            mark: uuid::Uuid::new_v4().to_string(),
-        }
-    }
-
-    fn request_for(&self, spec: KernelSpec) -> LaunchRequest {
-        let mut request = LaunchRequest::new(spec);
-        request.env.insert(MARK.to_owned(), self.mark.clone());
-        // Nobody's IPython profile or history may take part.
-        request.env.insert(
-            "IPYTHONDIR".to_owned(),
-            std::env::temp_dir().join(&self.mark).display().to_string(),
-        );
-        request
-    }
-
-    /// A kernel that is a shell script.
-    fn script(&self, script: &str) -> (Arc<dyn KernelProvisioner>, LaunchRequest) {
-        let spec = KernelSpec {
-            name: "script".to_owned(),
-            resource_dir: PathBuf::new(),
-            argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
-            display_name: "a shell script".to_owned(),
-            language: "none".to_owned(),
-            env: std::iter::empty::<(String, String)>().collect(),
-            interrupt_mode: mcp_jupyter_core::kernel::InterruptMode::Signal,
-            metadata: std::iter::empty::<(String, mcp_jupyter_core::model::Json)>().collect(),
-        };
-        (self.provisioner(), self.request_for(spec))
-    }
-
-    fn runs(&self) -> bool {
-        let mark = format!("{MARK}={}", self.mark);
-        let marked = |process: std::fs::DirEntry| {
-            let environ = std::fs::read(process.path().join("environ")).unwrap_or_default();
-            environ
-                .split(|byte| *byte == 0)
-                .any(|variable| variable == mark.as_bytes())
-        };
-        std::fs::read_dir("/proc").unwrap().flatten().any(marked)
-    }
-}
-
-impl Drop for Local {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(std::env::temp_dir().join(&self.mark));
-    }
-}
-
-#[async_trait]
-impl Fixture for Local {
-    fn provisioner(&self) -> Arc<dyn KernelProvisioner> {
-        Arc::new(self.provisioner.clone())
-    }
-
-    async fn find(&self, name: &str) -> Result<KernelSpec, KernelError> {
-        self.provisioner.kernelspec(name).await
-    }
-
-    async fn request(&self) -> LaunchRequest {
-        let spec = self.provisioner.kernelspec_for_python(&self.python).await;
-        let mut request = self.request_for(spec.expect("the interpreter has ipykernel"));
-        request
-            .extra_arguments
-            .push("--HistoryManager.hist_file=:memory:".to_owned());
-        request
-    }
-
-    fn that_dies(&self) -> (Arc<dyn KernelProvisioner>, LaunchRequest) {
-        self.script("exit 3")
-    }
-
-    fn that_hangs(&self) -> (Arc<dyn KernelProvisioner>, LaunchRequest) {
-        self.script("sleep 1000 & sleep 1000")
-    }
-
-    async fn all_ended(&self) {
-        while self.runs() {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    fn code(&self, snippet: Snippet<'_>) -> String {
-        match snippet {
-            Snippet::Print(text) => format!("print({text:?}, flush=True)"),
-            Snippet::Count(number) => format!("for number in range({number}):\n    print(number, flush=True)"),
-            Snippet::Raise(evalue) => format!("raise ValueError({evalue:?})"),
-            // In short sleeps: Python looks for a signal before a system call, and what comes in between waits for its end.
-            Snippet::Hang => "import time\nprint('ready', flush=True)\nwhile True:\n    time.sleep(0.1)".to_owned(),
-            Snippet::Assign(name, value) => format!("{name} = {value:?}"),
-            Snippet::Read(name) => name.to_owned(),
-            Snippet::Display(id, text) => display(id, text, false),
-            Snippet::Update(id, text) => display(id, text, true),
-            Snippet::Input(prompt) => format!("print(input({prompt:?}))"),
-            Snippet::Exit => "import os\nos._exit(3)".to_owned(),
-            Snippet::Kill => "import os\nos.kill(os.getpid(), 9)".to_owned(),
-            Snippet::Buffer(bytes) => {
-                format!("from comm import create_comm\nc = create_comm(target_name='any', buffers=[bytes({bytes:?})])")
-            }
-            Snippet::CommTargets => COMM_TARGETS.to_owned(),
-            _ => panic!("no code for {snippet:?}"),
-        }
-    }
-}
-
-fn display(id: &str, text: &str, update: bool) -> String {
-    let update = if update { "True" } else { "False" };
-    format!(
-        "from IPython.display import display\n\
-         display({{'text/plain': {text:?}}}, raw=True, display_id={id:?}, update={update})"
-    )
-}
-
-const COMM_TARGETS: &str = "
-import os
-
-def echo(comm, opened):
-    comm.on_msg(lambda message: comm.send(message['content']['data']))
-
-def leave(comm, opened):
-    os._exit(7)
-
-targets = get_ipython().kernel.comm_manager
-targets.register_target('echo', echo)
-targets.register_target('exit', leave)
-";
