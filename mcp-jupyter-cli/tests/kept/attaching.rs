@@ -145,7 +145,8 @@ kept_tests! {
     async fn what_a_client_has_begun_the_next_one_finds(lab) {
         let kernel = lab.start().await;
         let go = lab.provisioner.list().unwrap()[0].home.join("go");
-        let mut execution = kernel.execute(request("a", &until(&go))).await.unwrap();
+        let code = until(&go);
+        let mut execution = kernel.execute(request("a", &code)).await.unwrap();
         wait_for(&mut execution, "stream").await;
         let id = kernel.id().clone();
         drop((kernel, execution));
@@ -155,7 +156,7 @@ kept_tests! {
         std::fs::write(go, "").unwrap();
         let mut unfinished = kernel.unfinished();
         let found = unfinished.next().await.unwrap();
-        assert_eq!(found.dispatch, dispatch("a"));
+        assert_eq!((found.dispatch, found.code), (dispatch("a"), code));
         assert!(unfinished.next().await.is_none());
         let messages = read(found.execution).await;
         assert_eq!(stdout(&messages), lines());

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep_until};
 
-use crate::kernel::{Channel, ExecuteRequest, Header, Kernel, KernelError, Message, ShutdownMode};
+use crate::kernel::{
+    Channel, DispatchId, ExecuteRequest, Execution, Header, Kernel, KernelError, Message, ShutdownMode,
+};
 use crate::model::{CellRef, Json, JsonMap};
 use crate::redaction::Redactor;
 use crate::scheduler::{Dispatch, Observation, OnError, Outcome, SchedulerError, Step};
@@ -138,7 +140,21 @@ impl RunLoop {
             Err(KernelError::Died(death)) => return Ok(CellOutcome::KernelDied { death }.into()),
             result => result?,
         };
+        let taken = self.take_in_execution(live, cell, &mut execution).await;
+        live.executes(None);
+        taken
+    }
+
+    /// Takes in all that the kernel says about an execution, whoever has asked for it.
+    pub(super) async fn take_in_execution(
+        &mut self,
+        live: &mut LiveKernel,
+        cell: &CellRef,
+        execution: &mut Execution,
+    ) -> Result<Reply, KernelError> {
+        let kernel = Arc::clone(&live.kernel);
         live.requested(&execution.msg_id, &cell.id);
+        live.executes(execution.position);
         let mut reply = Reply::from(CellOutcome::Incomplete);
         let mut answer: Option<Answer> = None;
         let ended = loop {
@@ -161,7 +177,7 @@ impl RunLoop {
                     answer = None;
                     reply_to_input(&*kernel, &request, text).await?;
                 }
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.save_point().await,
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.save_point(live).await,
             }
         };
         reply.outcome = self.outcome(ended, reply.outcome)?;
@@ -179,6 +195,11 @@ impl RunLoop {
             } else {
                 JsonMap::new()
             },
+            dispatch: Some(DispatchId {
+                run_id: dispatch.run_id.clone(),
+                cell: dispatch.cell.id.clone(),
+                attempt: dispatch.attempt,
+            }),
             ..ExecuteRequest::new(&*dispatch.source)
         }
     }
@@ -207,6 +228,7 @@ impl RunLoop {
 
     /// Takes in a message about the execution of `cell`; gives the reply where it is that.
     async fn take(&mut self, live: &mut LiveKernel, cell: &CellRef, message: Message) -> Option<Reply> {
+        live.took(&message);
         if message.channel == Channel::Shell {
             self.record_time(cell, "shell.execute_reply", &message.header);
             return Some(Reply::from_content(&message.content).masked(self.setup.redactor.as_ref()));
@@ -231,6 +253,7 @@ impl RunLoop {
 
     /// Takes in a message of code that goes on after its cell has ended, or of no cell at all.
     pub(super) async fn take_stray(&mut self, live: &mut LiveKernel, message: Message) {
+        live.took(&message);
         let cell = live.cell_of(&message).and_then(|id| self.place_of(id));
         self.take_output(live, cell.as_ref(), message).await;
     }
@@ -342,9 +365,19 @@ impl RunLoop {
         }
     }
 
-    async fn save_point(&mut self) {
-        if let Err(error) = self.saver.save(&self.notebook, Durability::Process).await {
-            self.warn(format!("the notebook was not saved: {}", sentence(&error)));
+    async fn save_point(&mut self, live: &mut LiveKernel) {
+        self.take_strays(live).await;
+        match self.saver.save(&self.notebook, Durability::Process).await {
+            Ok(true) => live.acknowledge().await,
+            Ok(false) => {}
+            Err(error) => self.warn(format!("the notebook was not saved: {}", sentence(&error))),
+        }
+    }
+
+    /// Takes in what belongs to no execution in progress and is there.
+    pub(super) async fn take_strays(&mut self, live: &mut LiveKernel) {
+        while let Some(Some(message)) = live.strays.next().now_or_never() {
+            self.take_stray(live, message).await;
         }
     }
 }

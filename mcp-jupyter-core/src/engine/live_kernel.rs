@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_core::stream::BoxStream;
 
-use crate::kernel::{Kernel, KernelError, KernelState, Message};
+use crate::kernel::{Channel, Kernel, KernelError, KernelState, Message};
 use crate::model::{CellId, Json};
 use crate::scheduler::KernelEpoch;
 
@@ -29,6 +29,17 @@ pub(super) struct LiveKernel {
     pub(super) helper: Helper,
     /// The doubts about the analysis of cells that the user has been told.
     pub(super) told: HashSet<String>,
+    record: Record,
+}
+
+/// How far what a kernel records of itself has been taken in.
+#[derive(Clone, Copy, Debug, Default)]
+struct Record {
+    /// The end of the last message that was.
+    taken: u64,
+    /// Where the execution in progress begins.
+    current: Option<u64>,
+    acknowledged: u64,
 }
 
 /// Whether the observer knows the namespace as it is.
@@ -55,6 +66,43 @@ impl LiveKernel {
             executed: 0,
             helper: Helper::Absent,
             told: HashSet::new(),
+            record: Record::default(),
+        }
+    }
+
+    /// A kernel that others have used before.
+    pub(super) fn used(kernel: Arc<dyn Kernel>, epoch: KernelEpoch) -> Self {
+        let executed = kernel.executed();
+        let mut live = Self::new(kernel, epoch);
+        live.executed = i64::try_from(executed.cells).unwrap_or(i64::MAX);
+        for (msg_id, cell) in &executed.requests {
+            live.requested(msg_id, cell);
+        }
+        live
+    }
+
+    /// A message was taken in.
+    pub(super) fn took(&mut self, message: &Message) {
+        if message.channel == Channel::Iopub {
+            self.record.taken = self.record.taken.max(message.position.unwrap_or_default());
+        }
+    }
+
+    /// An execution begins here in the kernel's record, or has ended.
+    pub(super) fn executes(&mut self, position: Option<u64>) {
+        self.record.current = position;
+    }
+
+    /// All that was taken in is saved: the kernel need not keep it. What is being executed is kept whole, so that whoever
+    /// goes on after us begins with it.
+    pub(super) async fn acknowledge(&mut self) {
+        let position = self.record.current.unwrap_or(self.record.taken);
+        if position <= self.record.acknowledged {
+            return;
+        }
+        match self.kernel.acknowledge(position).await {
+            Ok(()) => self.record.acknowledged = position,
+            Err(error) => tracing::debug!(%error, "the kernel keeps its record for now"),
         }
     }
 

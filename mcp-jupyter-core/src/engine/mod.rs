@@ -39,7 +39,7 @@ pub use document::planner;
 pub use event::{CellOutcome, EscalationStep, RunEvent, RunOutcome, StopCause};
 pub use limits::RunControl;
 pub use offload::{Inlined, METADATA_KEY, Offload, Offloaded, inline};
-pub use request::{InputSource, RunRequest, Save, SavePolicy, SessionRequest, SessionRun};
+pub use request::{Attachment, InputSource, RunRequest, Save, SavePolicy, SessionRequest, SessionRun};
 pub use selection::Selection;
 pub use session::Session;
 pub use summary::{CellSummary, Summary};
@@ -139,6 +139,12 @@ impl Engine {
     /// Where the kernel does not start, or the scheduler cannot be asked.
     pub async fn open(&self, request: SessionRequest) -> Result<Session, Error> {
         Session::open(&*self.provisioner, self.scheduler(), request).await
+    }
+
+    /// Goes on with a kernel that runs already. What the scheduler knows of the session holds for as long as the epoch is
+    /// the one that it knows.
+    pub fn attach(&self, attachment: Attachment) -> Session {
+        Session::attach(self.scheduler(), attachment)
     }
 }
 

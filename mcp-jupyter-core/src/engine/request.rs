@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::kernel::LaunchRequest;
+use crate::kernel::{Kernel, KernelSpec, LaunchRequest};
 use crate::model::{CellId, SessionId};
 use crate::redaction::Redactor;
-use crate::scheduler::{Mode, OnError, OnKernelDeath, Target};
+use crate::scheduler::{KernelEpoch, Mode, OnError, OnKernelDeath, Target};
 use crate::session::notebook::{Notebook, SharedFile};
 
 use super::offload::Offload;
@@ -98,6 +98,19 @@ impl SessionRequest {
             id: None,
         }
     }
+}
+
+/// A kernel that runs already, for runs of one notebook.
+#[derive(Clone, Debug)]
+pub struct Attachment {
+    /// The kernel.
+    pub kernel: Arc<dyn Kernel>,
+    /// Its kernelspec.
+    pub spec: KernelSpec,
+    /// The session that it belongs to.
+    pub id: SessionId,
+    /// The session's epoch when the kernel was started for it; its restarts count from there.
+    pub epoch: KernelEpoch,
 }
 
 fn with_history_in_memory(mut kernel: LaunchRequest) -> LaunchRequest {

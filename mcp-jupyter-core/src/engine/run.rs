@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::stream::BoxStream;
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{StreamExt, stream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -219,9 +219,7 @@ impl RunLoop {
                 break outcome;
             }
         };
-        while let Some(Some(message)) = live.strays.next().now_or_never() {
-            self.take_stray(live, message).await;
-        }
+        self.take_strays(live).await;
         self.close_all(live).await;
         self.clear_pending(live);
         outcome
@@ -408,7 +406,7 @@ impl RunLoop {
     /// The outcome of a run that was saved, or not.
     pub(super) fn after_saving(
         &mut self,
-        saved: Result<(), crate::session::SessionError>,
+        saved: Result<bool, crate::session::SessionError>,
         outcome: RunOutcome,
     ) -> RunOutcome {
         let Err(error) = saved else { return outcome };
@@ -420,8 +418,8 @@ impl RunLoop {
         }
     }
 
-    /// Saves the notebook as the run leaves it.
-    pub(super) async fn save(&mut self) -> Result<(), crate::session::SessionError> {
+    /// Saves the notebook as the run leaves it; tells whether it is saved.
+    pub(super) async fn save(&mut self) -> Result<bool, crate::session::SessionError> {
         self.saver.save(&self.notebook, Durability::Power).await
     }
 }

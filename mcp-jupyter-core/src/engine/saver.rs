@@ -39,17 +39,18 @@ enum Target {
 }
 
 impl Target {
-    /// May block.
-    fn save(&self, notebook: &Notebook, durability: Durability) -> Result<(), SessionError> {
+    /// Tells whether it is saved; a shared file that cannot be merged into just now is, later. May block.
+    fn save(&self, notebook: &Notebook, durability: Durability) -> Result<bool, SessionError> {
         match self {
-            Self::Nowhere => Ok(()),
-            Self::File(path) => notebook.save(path, durability),
+            Self::Nowhere => Ok(false),
+            Self::File(path) => notebook.save(path, durability).map(|()| true),
             Self::Shared(file, before) => {
                 let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Err(error) = file.write_back(before, notebook) {
+                let written = file.write_back(before, notebook);
+                if let Err(error) = &written {
                     tracing::debug!(path = %file.path().display(), %error, "results are merged later");
                 }
-                Ok(())
+                Ok(written.is_ok())
             }
         }
     }
@@ -102,10 +103,14 @@ impl Saver {
         self.due
     }
 
-    /// Saves on a thread that may block.
-    pub(super) async fn save(&mut self, notebook: &Arc<Notebook>, durability: Durability) -> Result<(), SessionError> {
+    /// Saves on a thread that may block; tells whether it is saved.
+    pub(super) async fn save(
+        &mut self,
+        notebook: &Arc<Notebook>,
+        durability: Durability,
+    ) -> Result<bool, SessionError> {
         if self.policy.is_none() {
-            return Ok(());
+            return Ok(false);
         }
         let (target, notebook, started) = (self.target.clone(), Arc::clone(notebook), Instant::now());
         let saved = tokio::task::spawn_blocking(move || target.save(&notebook, durability)).await;

@@ -16,7 +16,7 @@ use super::alone::SHUTDOWN_PATIENCE;
 use super::event::{RunEvent, RunOutcome, StopCause};
 use super::limits::RunControl;
 use super::live_kernel::LiveKernel;
-use super::request::{SessionRequest, SessionRun};
+use super::request::{Attachment, SessionRequest, SessionRun};
 use super::run::RunLoop;
 use super::setup::Setup;
 use super::{FinishedRun, Run, selection};
@@ -98,6 +98,27 @@ impl Session {
             kept: Arc::new(kept),
             runs: std::sync::Mutex::default(),
         })
+    }
+
+    pub(super) fn attach(scheduler: Arc<dyn Scheduler>, attachment: Attachment) -> Self {
+        let process = attachment.kernel.executed().epoch;
+        let epoch = KernelEpoch(attachment.epoch.0 + process);
+        let kept = Kept {
+            id: attachment.id,
+            scheduler,
+            spec: attachment.spec,
+            live: Mutex::new(Some(LiveKernel::used(attachment.kernel, epoch))),
+            is_recorded: true,
+        };
+        Self {
+            kept: Arc::new(kept),
+            runs: std::sync::Mutex::default(),
+        }
+    }
+
+    /// Leaves the kernel as it is, after the runs in progress: it is somebody else's, or kept.
+    pub async fn detach(self) {
+        drop(self.kept.live().await.take());
     }
 
     /// The session's identity.
@@ -252,6 +273,9 @@ impl RunLoop {
         self.record_widgets(live);
         live.outputs.leave(&self.notebook);
         let saved = self.save().await;
+        if matches!(saved, Ok(true)) {
+            live.acknowledge().await;
+        }
         self.after_saving(saved, outcome)
     }
 

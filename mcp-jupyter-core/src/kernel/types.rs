@@ -244,6 +244,8 @@ pub struct Execution {
 pub struct Unfinished {
     /// Which one it is.
     pub dispatch: DispatchId,
+    /// The code that was sent.
+    pub code: String,
     /// All that the kernel says, and has said, about it.
     pub execution: Execution,
 }

@@ -7,6 +7,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::link::Connection;
@@ -15,9 +16,9 @@ use super::spool::{Kind, Position, Record, RecordHeader, SpoolReader};
 use crate::kernel::local::dialogue::{Dialogue, watch_for_idle};
 use crate::kernel::local::kernel::stream_of;
 use crate::kernel::local::router::Router;
-use crate::kernel::local::wire::Codec;
+use crate::kernel::local::wire::{Codec, raw_content};
 use crate::kernel::{Channel, Death, Execution, KernelState, Message, Unfinished};
-use crate::model::JsonMap;
+use crate::model::{Json, JsonMap};
 
 use super::carrier::KeptCarrier;
 
@@ -310,7 +311,7 @@ impl Replies {
         let record = self.0.read(header).await?;
         match record.kind {
             Kind::Received => self.give(&record),
-            Kind::Sent => self.found(&parse(&record)?, header.position),
+            Kind::Sent => self.found(&parse(&record)?, &record),
             Kind::Died => Reading::died(&self.0.generation, &parse(&record)?),
             Kind::Started => {
                 let Started { epoch } = parse(&record)?;
@@ -337,8 +338,8 @@ impl Replies {
     }
 
     /// A request was sent. Where that was before we came, whoever asked for it is gone: it is found by whoever goes on.
-    fn found(&self, sending: &Sending, position: Position) {
-        let reading = &self.0.reading;
+    fn found(&self, sending: &Sending, record: &Record) {
+        let (reading, position) = (&self.0.reading, record.position);
         if reading.connection.found(&sending.msg_id) || position >= reading.caught_up_at {
             return;
         }
@@ -352,8 +353,22 @@ impl Replies {
             messages: stream_of(messages),
             position: Some(position),
         };
-        let _ = reading.unfinished.send(Unfinished { dispatch, execution });
+        let code = code_of(&record.parts).unwrap_or_default();
+        let _ = reading.unfinished.send(Unfinished {
+            dispatch,
+            code,
+            execution,
+        });
     }
+}
+
+/// The code of an `execute_request`.
+fn code_of(frames: &[Bytes]) -> Option<String> {
+    let content = Json::parse_frame(raw_content(frames)?).ok()?;
+    content
+        .get("code")
+        .and_then(Json::as_str)
+        .map(std::borrow::Cow::into_owned)
 }
 
 /// Gives what came on iopub.

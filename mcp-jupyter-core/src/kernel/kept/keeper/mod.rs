@@ -4,6 +4,7 @@
 //! ends with its kernel. It interprets no outputs, so that it stays small and has nothing to fail at.
 
 mod begin;
+mod memory;
 mod recorder;
 mod serve;
 mod table;
@@ -101,6 +102,7 @@ pub async fn keep(home: &Path) -> io::Result<()> {
         Ok((keeper, listener)) => {
             begin::greet(&Greeting::Ready)?;
             begin::quieten(&home)?;
+            memory::give_back();
             keeper.run(listener, tether).await;
             drop(lock);
             Ok(())

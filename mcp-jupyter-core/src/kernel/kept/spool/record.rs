@@ -51,6 +51,8 @@ pub(in crate::kernel::kept) struct Record {
     pub(in crate::kernel::kept) kind: Kind,
     pub(in crate::kernel::kept) channel: Option<Channel>,
     pub(in crate::kernel::kept) parts: Vec<Bytes>,
+    /// Where it begins.
+    pub(in crate::kernel::kept) position: Position,
     /// Where it ends.
     pub(in crate::kernel::kept) end: Position,
 }
@@ -158,6 +160,7 @@ pub(super) fn decode(header: &RecordHeader, mut body: Bytes) -> io::Result<Recor
         kind: header.kind,
         channel: header.channel,
         parts,
+        position: header.position,
         end: header.end(),
     })
 }
