@@ -59,7 +59,7 @@ impl From<ErrorKind> for Exit {
             ErrorKind::InvalidRequest => Self::Usage,
             ErrorKind::Corrupt => Self::BadNotebook,
             ErrorKind::KernelDied => Self::KernelDied,
-            ErrorKind::Io | ErrorKind::Unavailable => Self::Failed,
+            ErrorKind::Conflict | ErrorKind::Io | ErrorKind::Unavailable => Self::Failed,
         }
     }
 }

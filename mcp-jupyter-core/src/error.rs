@@ -43,6 +43,8 @@ pub enum ErrorKind {
     NotFound,
     /// What was asked for contradicts itself or the notebook: the caller has to ask for something else.
     InvalidRequest,
+    /// What was to be changed is not what the caller has seen: look at it as it is now, and ask again.
+    Conflict,
     /// A notebook or message that is not what it should be.
     Corrupt,
     /// A kernel could not be started.

@@ -15,6 +15,7 @@ fn class_of(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::NotFound => "NotFoundError",
         ErrorKind::InvalidRequest => "InvalidRequestError",
+        ErrorKind::Conflict => "ConflictError",
         ErrorKind::Corrupt => "CorruptError",
         ErrorKind::KernelStart => "KernelStartError",
         ErrorKind::KernelDied => "KernelDiedError",

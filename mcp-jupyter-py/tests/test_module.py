@@ -36,6 +36,7 @@ def test_the_version_is_that_of_the_workspace():
         (mcp_jupyter.UnsupportedError, NotImplementedError),
         (mcp_jupyter.SystemCallError, OSError),
         (mcp_jupyter.UnavailableError, RuntimeError),
+        (mcp_jupyter.ConflictError, RuntimeError),
     ],
 )
 def test_an_exception_is_ours_and_pythons(exception, builtin):

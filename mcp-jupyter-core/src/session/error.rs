@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use crate::error::ErrorKind;
+use crate::model::CellId;
 
 /// What can go wrong with a notebook and its file.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,24 @@ pub enum SessionError {
         /// What is wrong there, and what was expected.
         reason: String,
     },
+    /// No cell has the id that was named.
+    #[error("{message}")]
+    NoSuchCell {
+        /// The id.
+        cell: CellId,
+        /// What named it, and that it is not there.
+        message: String,
+    },
+    /// The notebook is not as whoever wants to change it has seen it.
+    #[error("{message}")]
+    Conflict {
+        /// The cell; none where it is the whole notebook or its metadata.
+        cell: Option<CellId>,
+        /// The source that the cell has, where there is such a cell.
+        present: Option<String>,
+        /// What wanted to change it, and what is another than expected.
+        message: String,
+    },
     /// What was asked for does not fit the notebook, such as an unknown cell.
     #[error("{0}")]
     InvalidRequest(String),
@@ -38,7 +57,8 @@ impl SessionError {
     /// What a caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::NotFound { .. } | Self::NoSuchCell { .. } => ErrorKind::NotFound,
+            Self::Conflict { .. } => ErrorKind::Conflict,
             Self::InvalidNotebook { .. } => ErrorKind::Corrupt,
             Self::InvalidRequest(_) => ErrorKind::InvalidRequest,
             Self::Io { .. } => ErrorKind::Io,

@@ -2,6 +2,7 @@
 
 from ._native import KernelSpec, __version__, kernelspec, kernelspecs
 from .exceptions import (
+    ConflictError,
     CorruptError,
     Error,
     InvalidRequestError,
@@ -15,6 +16,7 @@ from .exceptions import (
 )
 
 __all__ = [
+    "ConflictError",
     "CorruptError",
     "Error",
     "InvalidRequestError",

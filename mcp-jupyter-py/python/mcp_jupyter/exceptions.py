@@ -16,6 +16,10 @@ class InvalidRequestError(Error, ValueError):
     """What was asked for contradicts itself or the notebook."""
 
 
+class ConflictError(Error, RuntimeError):
+    """What was to be changed is another by now; look at it again."""
+
+
 class CorruptError(Error, ValueError):
     """A notebook or a message is not what it should be."""
 

@@ -240,6 +240,21 @@ fn once<'a>(keys: &[Key<'a>], range: Range<usize>) -> HashMap<Key<'a>, usize> {
         .collect()
 }
 
+/// The ids of `later` that did not keep their order since `earlier`: as few as possible of those that both have.
+pub(in crate::session) fn moved<'a>(
+    earlier: impl Iterator<Item = &'a CellId>,
+    later: impl Iterator<Item = &'a CellId>,
+) -> HashSet<&'a CellId> {
+    let places: HashMap<&CellId, usize> = earlier.zip(0..).collect();
+    let common: Vec<&CellId> = later.filter(|id| places.contains_key(id)).collect();
+    let pairs: Vec<_> = common.iter().map(|id| places[id]).zip(0..).collect();
+    let mut moved: HashSet<&CellId> = common.iter().copied().collect();
+    for (_, at) in longest_rise(&pairs) {
+        moved.remove(common[at]);
+    }
+    moved
+}
+
 /// The longest part of `pairs`, which rise by their second member, that rises by the first one too.
 fn longest_rise(pairs: &[(usize, usize)]) -> Vec<(usize, usize)> {
     // ends[n]: the pair with the smallest first member that ends a rise of n + 1 pairs.

@@ -1,9 +1,12 @@
 use std::borrow::Cow;
 
-use crate::model::{CellId, Json, JsonMap};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{CellId, Digest, Json, JsonMap};
 
 /// The type of a cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CellType {
     /// Source that a kernel executes, with its outputs.
     Code,
@@ -15,7 +18,7 @@ pub enum CellType {
 }
 
 impl CellType {
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::session) fn name(self) -> &'static str {
         match self {
             CellType::Code => "code",
             CellType::Markdown => "markdown",
@@ -36,18 +39,18 @@ impl CellType {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
-    pub(super) id: CellId,
-    pub(super) kind: CellType,
+    pub(in crate::session) id: CellId,
+    pub(in crate::session) kind: CellType,
     /// `None` where a cell that is no code cell came without one.
-    pub(super) source: Option<String>,
-    pub(super) metadata: JsonMap,
+    pub(in crate::session) source: Option<String>,
+    pub(in crate::session) metadata: JsonMap,
     /// Of a code cell; empty in any other.
-    pub(super) outputs: Vec<Json>,
+    pub(in crate::session) outputs: Vec<Json>,
     /// Of a code cell, as it was found; `None` where the member is missing.
-    pub(super) execution_count: Option<Json>,
+    pub(in crate::session) execution_count: Option<Json>,
     /// All other members as they were found: attachments, what nbformat does not know, an `id` below nbformat 4.5,
     /// and the `cell_type` where it is none of ours.
-    pub(super) rest: JsonMap,
+    pub(in crate::session) rest: JsonMap,
 }
 
 impl Cell {
@@ -65,6 +68,14 @@ impl Cell {
     /// A Markdown cell; of its id the same holds as in [`Cell::new_code`].
     pub fn new_markdown(id: CellId, source: &str) -> Self {
         Self::new(id, CellType::Markdown, source)
+    }
+
+    /// A cell of this type; a code cell has not been executed.
+    pub(in crate::session) fn of_type(id: CellId, kind: CellType, source: &str) -> Self {
+        match kind {
+            CellType::Code => Self::new_code(id, source),
+            CellType::Markdown | CellType::Raw => Self::new(id, kind, source),
+        }
     }
 
     fn new(id: CellId, kind: CellType, source: &str) -> Self {
@@ -93,6 +104,11 @@ impl Cell {
     /// The whole source.
     pub fn source(&self) -> &str {
         self.source.as_deref().unwrap_or_default()
+    }
+
+    /// The identity of the source, by which a change of it is noticed.
+    pub fn source_digest(&self) -> Digest {
+        Digest::of(self.source().as_bytes())
     }
 
     /// Replaces the source; outputs and execution count stay.

@@ -28,11 +28,11 @@ use crate::session::SessionError;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Notebook {
-    pub(super) metadata: JsonMap,
-    pub(super) cells: Vec<Cell>,
+    pub(in crate::session) metadata: JsonMap,
+    pub(in crate::session) cells: Vec<Cell>,
     /// All other members as they were found, `nbformat` and `nbformat_minor` among them.
-    pub(super) rest: JsonMap,
-    pub(super) minor: i64,
+    pub(in crate::session) rest: JsonMap,
+    pub(in crate::session) minor: i64,
     pub(super) quirks: Vec<Quirk>,
 }
 

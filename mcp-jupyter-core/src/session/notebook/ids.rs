@@ -63,7 +63,7 @@ fn quirk(found: &str, is_first: bool) -> Option<String> {
 }
 
 /// Whether `id` is what nbformat 4.5 allows as one.
-fn is_valid(id: &str) -> bool {
+pub(in crate::session) fn is_valid(id: &str) -> bool {
     (1..=64).contains(&id.len())
         && id
             .bytes()

@@ -8,22 +8,23 @@
 //!
 //! There is no kernel here: this is the document in memory, and its file, which others may write too ([`SharedFile`]).
 
-mod align;
+pub(in crate::session) mod align;
 mod cell;
 mod document;
 mod exchange;
 mod file;
-mod ids;
+pub(in crate::session) mod ids;
 mod lines;
 mod merge;
 mod named;
+pub(in crate::session) mod parts;
 mod place;
-mod read;
+pub(in crate::session) mod read;
 mod shared;
 mod sources;
 mod upgrade;
-mod validate;
-mod write;
+pub(in crate::session) mod validate;
+pub(in crate::session) mod write;
 
 pub use cell::{Cell, CellType};
 pub use document::Notebook;

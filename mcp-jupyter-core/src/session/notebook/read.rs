@@ -9,9 +9,9 @@ use crate::model::{CellId, Json, JsonError, JsonMap};
 use crate::session::SessionError;
 
 /// Members of the notebook's metadata that nbformat strips on reading and on writing.
-pub(super) const TRANSIENT: &[&str] = &["orig_nbformat", "orig_nbformat_minor", "signature"];
+pub(in crate::session) const TRANSIENT: &[&str] = &["orig_nbformat", "orig_nbformat_minor", "signature"];
 /// The same of a cell's metadata.
-pub(super) const TRANSIENT_IN_CELL: &[&str] = &["trusted"];
+pub(in crate::session) const TRANSIENT_IN_CELL: &[&str] = &["trusted"];
 
 /// Reads a notebook from a text that `parse` parses.
 pub(super) fn notebook(text: &[u8], parse: impl FnOnce() -> Result<Json, JsonError>) -> Result<Notebook, SessionError> {

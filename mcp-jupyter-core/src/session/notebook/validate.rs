@@ -45,6 +45,26 @@ pub(super) fn quirks(notebook: &Notebook) -> Vec<Quirk> {
     check.quirks
 }
 
+/// Where a cell departs from the schema of nbformat 4 with this minor version; places are those within the cell.
+pub(in crate::session) fn cell_quirks(cell: &Cell, minor: i64) -> Vec<Quirk> {
+    let mut check = Check {
+        quirks: Vec::new(),
+        minor,
+    };
+    check.cell(cell, &Place::Member(&Place::Document, "cell"));
+    check.quirks
+}
+
+/// The same of the notebook's metadata.
+pub(in crate::session) fn metadata_quirks(metadata: &JsonMap, minor: i64) -> Vec<Quirk> {
+    let mut check = Check {
+        quirks: Vec::new(),
+        minor,
+    };
+    check.notebook_metadata(metadata, &Place::Document.member("metadata"));
+    check.quirks
+}
+
 struct Check {
     quirks: Vec<Quirk>,
     minor: i64,

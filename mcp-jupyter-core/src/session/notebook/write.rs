@@ -30,6 +30,22 @@ pub(super) fn notebook(notebook: &Notebook, out: &mut dyn io::Write) -> io::Resu
     }
 }
 
+/// JSON of which two equal values, whatever the order of their members, have the same bytes.
+pub(in crate::session) fn canonical(value: &Json) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = Writer {
+        out: &mut bytes,
+        buffer: Vec::new(),
+        failure: None,
+        with_ids: true,
+    };
+    writer
+        .node(&Node::Plain(value), 0)
+        .expect("writing to memory does not fail");
+    writer.flush();
+    bytes
+}
+
 /// A value of the document and the way in which nbformat writes it.
 enum Node<'a> {
     Plain(&'a Json),
