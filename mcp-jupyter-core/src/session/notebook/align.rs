@@ -60,7 +60,8 @@ impl Notebook {
     }
 }
 
-fn free_id(id: &CellId, taken: &HashSet<CellId>) -> CellId {
+/// `id`, or one that begins so, which is not taken.
+pub(super) fn free_id(id: &CellId, taken: &HashSet<CellId>) -> CellId {
     std::iter::once(id.clone())
         .chain((2..taken.len() + 3).map(|number| CellId::from(format!("{id}-{number}"))))
         .find(|id| !taken.contains(id))
@@ -81,9 +82,9 @@ fn by_source(earlier: &[Cell], later: &[Cell]) -> Vec<Option<usize>> {
 }
 
 /// What makes two cells equal.
-type Key<'a> = (CellType, &'a str);
+pub(super) type Key<'a> = (CellType, &'a str);
 
-fn key(cell: &Cell) -> Key<'_> {
+pub(super) fn key(cell: &Cell) -> Key<'_> {
     (cell.cell_type(), cell.source())
 }
 

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::cell::Cell;
 use super::place::Place;
 use super::validate::Quirk;
-use crate::model::CellId;
+use crate::model::{CellId, Json};
 
 /// Bytes of the digest that become an id: short enough to be typed, and with 48 bits a second attempt is rare.
 const ID_BYTES: usize = 6;
@@ -83,6 +83,38 @@ fn derive(position: usize, source: &str, taken: &HashSet<CellId>) -> CellId {
         })
         .find(|id| !taken.contains(id))
         .expect("of more digests than there are ids one is free")
+}
+
+/// An id that comes from `seed`, the same for the same seed as long as it is free.
+pub(super) fn fresh_id(seed: &[&str], is_free: impl Fn(&CellId) -> bool) -> CellId {
+    (0..=u64::MAX)
+        .map(|attempt| {
+            let mut hasher = Sha256::new_with_prefix(attempt.to_le_bytes());
+            for part in seed {
+                hasher.update((part.len() as u64).to_le_bytes());
+                hasher.update(part);
+            }
+            CellId::from(hex::encode(&hasher.finalize()[..ID_BYTES]))
+        })
+        .find(is_free)
+        .expect("of more digests than there are ids one is free")
+}
+
+/// Whether cells below nbformat 4.5 have the ids that reading them from a file gives, and not those of an earlier
+/// state.
+pub(super) fn are_derived(cells: &[Cell]) -> bool {
+    let found = |cell: &Cell| {
+        cell.rest
+            .get("id")
+            .and_then(Json::as_str)
+            .map_or("".into(), |id| CellId::from(&*id))
+    };
+    let mut read: Vec<Cell> = cells
+        .iter()
+        .map(|cell| Cell::new_markdown(found(cell), cell.source()))
+        .collect();
+    settle(&mut read, 0, &mut Vec::new());
+    read.iter().map(Cell::id).eq(cells.iter().map(Cell::id))
 }
 
 #[cfg(test)]

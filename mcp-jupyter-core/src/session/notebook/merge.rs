@@ -65,7 +65,7 @@ fn merge_cell(cell: &mut Cell, before: &Cell, after: &Cell) -> bool {
 }
 
 /// Sets and removes the members that differ between `before` and `after`; tells whether anything is another one now.
-fn merge_members(members: &mut JsonMap, before: &JsonMap, after: &JsonMap) -> bool {
+pub(super) fn merge_members(members: &mut JsonMap, before: &JsonMap, after: &JsonMap) -> bool {
     let mut is_changed = false;
     for (name, value) in after.iter().filter(|(name, value)| before.get(*name) != Some(*value)) {
         is_changed |= members.insert(name.clone(), value.clone()).as_ref() != Some(value);
