@@ -10,10 +10,12 @@
 
 pub(in crate::session) mod align;
 mod cell;
+mod diff;
 mod document;
 mod exchange;
 mod file;
 pub(in crate::session) mod ids;
+mod line_diff;
 mod lines;
 mod merge;
 mod merge3;
@@ -28,8 +30,10 @@ pub(in crate::session) mod validate;
 pub(in crate::session) mod write;
 
 pub use cell::{Cell, CellType};
+pub use diff::{CellDiff, NotebookDiff, TypeChange};
 pub use document::Notebook;
 pub use file::Durability;
+pub use line_diff::{DiffLine, Hunk, LineKind, line_diff};
 pub use merge::Merged;
 pub use merge3::{Merge3, MergeConflict};
 pub use shared::{SharedFile, WrittenBack};
