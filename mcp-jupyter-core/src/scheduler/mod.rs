@@ -32,8 +32,8 @@ pub use local::LocalScheduler;
 pub use planner::Planner;
 pub use types::{
     CellEffects, CodeCell, Dispatch, Document, Edge, KernelEpoch, Mode, Observation, OnError, OnKernelDeath, Outcome,
-    Plan, PlanRequest, PlannedCell, Priority, Report, RunEnd, RunRecord, SessionStatus, SkipReason, SkippedCell,
-    StaleKind, StaleReason, StartRequest, StartedRun, Step, Target,
+    Plan, PlanRequest, PlannedCell, Priority, Report, ResumedRun, RunEnd, RunRecord, SessionStatus, SkipReason,
+    SkippedCell, StaleKind, StaleReason, StartRequest, StartedRun, Step, Target,
 };
 
 use crate::model::{RunId, SessionId};
@@ -66,6 +66,17 @@ pub trait Scheduler: Display + Debug + Send + Sync + 'static {
     /// # Errors
     /// As [`Scheduler::plan`]; [`SchedulerError::ConsentNeeded`], [`SchedulerError::QueueFull`].
     async fn start(&self, session: &SessionId, request: StartRequest) -> Result<StartedRun, SchedulerError>;
+
+    /// Takes up the runs that a crash has left in a session, oldest first, each where it was and under its identity. A cell
+    /// in flight is awaited as if it had just been dispatched: it has to be reported, as [`Outcome::Lost`] where nobody
+    /// knows what came of it. The cells may be synced as they are now; the rest is planned anew in any case.
+    ///
+    /// There are none where nothing was left, or it was taken up before. Anything else that is asked of the session first
+    /// ends those runs as [`RunEnd::Lost`], the cell in flight with them.
+    ///
+    /// # Errors
+    /// [`SchedulerError::NoSuchSession`].
+    async fn resume(&self, session: &SessionId) -> Result<Vec<ResumedRun>, SchedulerError>;
 
     /// Tells what came of a dispatch; it is in the journal when this returns. Repeating the same report is safe.
     ///

@@ -349,6 +349,17 @@ impl fmt::Debug for StartedRun {
     }
 }
 
+/// A run that goes on after a crash.
+#[derive(Debug)]
+pub struct ResumedRun {
+    /// The run under its identity, with what is left of its plan.
+    pub run: StartedRun,
+    /// What was asked for.
+    pub request: StartRequest,
+    /// The cell that was handed out and not reported; it has to be reported before anything else is dispatched.
+    pub in_flight: Option<Dispatch>,
+}
+
 /// What the engine has to do for a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", content = "value", rename_all = "snake_case")]

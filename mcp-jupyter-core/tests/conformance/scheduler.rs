@@ -98,6 +98,17 @@ macro_rules! with_every_case {
             reopen_synced,
             reopen_surprised,
             reopen_twice,
+            resume_in_flight,
+            resume_failed,
+            resume_lost,
+            resume_between,
+            resume_waiting,
+            resume_twice,
+            resume_edited,
+            resume_and_cancel,
+            resume_without_repeating,
+            resume_on_a_new_kernel,
+            resume_unknown,
         }
     };
 }

@@ -10,8 +10,8 @@ use mcp_jupyter_core::engine::{CellOutcome, Engine, RunEvent, RunOutcome, Sessio
 use mcp_jupyter_core::kernel::memory::MemoryProvisioner;
 use mcp_jupyter_core::model::{RunId, SessionId};
 use mcp_jupyter_core::scheduler::{
-    Document, KernelEpoch, LocalScheduler, MemoryJournal, Plan, PlanRequest, Report, RunEnd, RunRecord, Scheduler,
-    SchedulerError, SessionStatus, StaleKind, StartRequest, StartedRun,
+    Document, KernelEpoch, LocalScheduler, MemoryJournal, Plan, PlanRequest, Report, ResumedRun, RunEnd, RunRecord,
+    Scheduler, SchedulerError, SessionStatus, StaleKind, StartRequest, StartedRun,
 };
 
 use crate::scene::{names, notebook, outcomes, request};
@@ -108,6 +108,10 @@ impl Scheduler for Failing {
     async fn start(&self, session: &SessionId, request: StartRequest) -> Result<StartedRun, SchedulerError> {
         gone(self.start)?;
         self.inner.start(session, request).await
+    }
+
+    async fn resume(&self, session: &SessionId) -> Result<Vec<ResumedRun>, SchedulerError> {
+        self.inner.resume(session).await
     }
 
     async fn report(&self, report: Report) -> Result<(), SchedulerError> {

@@ -2,8 +2,11 @@
 
 use super::Fixture;
 use super::list_cases;
-use super::scene::{CHAIN, Scene, error, ids, raised, report, targets};
-use crate::scheduler::{Observation, OnError, Outcome, Report, RunEnd, RunRecord, SchedulerError, StartRequest};
+use super::scene::{CHAIN, Driver, Scene, error, ids, raised, report, targets};
+use crate::scheduler::{
+    Dispatch, Mode, Observation, OnError, Outcome, PlanRequest, Report, RunEnd, RunRecord, SchedulerError,
+    StartRequest, Step,
+};
 
 list_cases! {
     runs_listed: "every run is listed with its request, its plan, its executions and its end, oldest first",
@@ -20,6 +23,17 @@ list_cases! {
     reopen_synced: "the cells are known as they were synced last, also with one in flight",
     reopen_surprised: "what was seen of cells and their code does not show is known after a crash",
     reopen_twice: "recovering twice changes nothing",
+    resume_in_flight: "a run that is taken up waits for its cell in flight, and goes on as if nothing had happened",
+    resume_failed: "a cell in flight that has failed ends it as any other",
+    resume_lost: "so does one that nobody knows about",
+    resume_between: "with nothing in flight it goes on with the next cell",
+    resume_waiting: "a run that waited goes on waiting",
+    resume_twice: "a run is taken up once in a life, and in every life again",
+    resume_edited: "cells may have been edited: what was executed is what had been dispatched",
+    resume_and_cancel: "a run that was taken up can be cancelled",
+    resume_without_repeating: "whatever the mode, what the run had executed is not executed again",
+    resume_on_a_new_kernel: "a new kernel makes everything stale, as ever",
+    resume_unknown: "a session that is not known has nothing to take up",
 }
 
 async fn runs_listed(fixture: &dyn Fixture) {
@@ -221,4 +235,163 @@ async fn reopen_twice(fixture: &dyn Fixture) {
     let (status, runs) = (scene.status().await, scene.runs().await);
     let scene = scene.crash(fixture, []).await;
     assert_eq!((scene.status().await, scene.runs().await), (status, runs));
+}
+
+impl Scene {
+    /// Takes up the one run that a crash has left.
+    async fn resume(&self) -> (Driver, Option<Dispatch>) {
+        let resumed = self.scheduler.resume(&self.session).await;
+        let resumed = resumed.expect("the session is known");
+        let [resumed] = <[_; 1]>::try_from(resumed).expect("one run was left");
+        (self.drive(resumed.run), resumed.in_flight)
+    }
+}
+
+/// A run with `a` executed and `b` in flight, whose scheduler has crashed and has taken it up again.
+async fn resumed(fixture: &dyn Fixture, request: StartRequest) -> (Scene, Driver, Dispatch) {
+    let scene = Scene::new(fixture, &CHAIN).await;
+    let mut run = scene.start(request).await;
+    run.execute("a", Outcome::Ok).await;
+    let before = run.dispatch_of("b").await;
+    let id = run.run.run_id.clone();
+    let scene = scene.crash(fixture, [run]).await;
+    let (run, in_flight) = scene.resume().await;
+    assert_eq!(run.run.run_id, id);
+    let in_flight = in_flight.expect("a cell was in flight");
+    assert_eq!((&in_flight.cell, in_flight.attempt), (&before.cell, before.attempt));
+    assert_eq!((&in_flight.source, &in_flight.reason), (&before.source, &before.reason));
+    (scene, run, in_flight)
+}
+
+async fn resume_in_flight(fixture: &dyn Fixture) {
+    let (scene, mut run, in_flight) = resumed(fixture, StartRequest::default()).await;
+    run.expect_nothing().await;
+    run.report(&in_flight, Outcome::Ok).await;
+    assert_eq!(run.finish().await, (vec!["c".to_owned()], RunEnd::Completed));
+    assert!(scene.stale().await.is_empty());
+    let record = scene.runs().await.remove(0);
+    assert_eq!(
+        outcomes(&record),
+        [Some(Outcome::Ok), Some(Outcome::Ok), Some(Outcome::Ok)]
+    );
+}
+
+async fn resume_failed(fixture: &dyn Fixture) {
+    let (scene, mut run, in_flight) = resumed(fixture, StartRequest::default()).await;
+    run.report(&in_flight, raised()).await;
+    let cell = in_flight.cell;
+    run.expect_end(RunEnd::Failed { cell }).await;
+    assert_eq!(scene.stale().await, ["b", "c"]);
+}
+
+async fn resume_lost(fixture: &dyn Fixture) {
+    let (scene, mut run, in_flight) = resumed(fixture, StartRequest::default()).await;
+    run.report(&in_flight, Outcome::Lost).await;
+    let cell = in_flight.cell;
+    run.expect_end(RunEnd::Failed { cell }).await;
+    assert_eq!(scene.stale().await, ["b", "c"]);
+}
+
+async fn resume_between(fixture: &dyn Fixture) {
+    let scene = Scene::new(fixture, &CHAIN).await;
+    let mut run = scene.start_run().await;
+    run.execute("a", Outcome::Ok).await;
+    let scene = scene.crash(fixture, [run]).await;
+    let (run, in_flight) = scene.resume().await;
+    assert_eq!(in_flight, None);
+    assert_eq!(run.finish().await.0, ["b", "c"]);
+}
+
+async fn resume_waiting(fixture: &dyn Fixture) {
+    let scene = Scene::new(fixture, &CHAIN).await;
+    let mut active = scene.start_run().await;
+    active.dispatch_of("a").await;
+    let waiting = scene.start_plan(targets(&["b"])).await;
+    let scene = scene.crash(fixture, [active, waiting]).await;
+    let resumed = scene.scheduler.resume(&scene.session).await;
+    let [active, waiting] = <[_; 2]>::try_from(resumed.expect("the session is known")).expect("two runs were left");
+    assert_eq!(waiting.in_flight, None);
+    assert_eq!(waiting.request.plan, targets(&["b"]));
+    let (in_flight, mut waiting) = (
+        active.in_flight.expect("a cell was in flight"),
+        scene.drive(waiting.run),
+    );
+    waiting.expect_nothing().await;
+    let active = scene.drive(active.run);
+    active.report(&in_flight, Outcome::Ok).await;
+    assert_eq!(active.finish().await.0, ["b", "c"]);
+    assert!(
+        waiting.finish().await.0.is_empty(),
+        "the first run has executed all that the second one wanted"
+    );
+}
+
+async fn resume_twice(fixture: &dyn Fixture) {
+    let (scene, run, _) = resumed(fixture, StartRequest::default()).await;
+    let again = scene.scheduler.resume(&scene.session).await;
+    assert!(again.expect("the session is known").is_empty());
+    let scene = scene.crash(fixture, [run]).await;
+    let (run, in_flight) = scene.resume().await;
+    run.report(&in_flight.expect("a cell was in flight"), Outcome::Ok).await;
+    assert_eq!(run.finish().await.0, ["c"]);
+}
+
+async fn resume_edited(fixture: &dyn Fixture) {
+    let (scene, run, in_flight) = resumed(fixture, StartRequest::default()).await;
+    scene.sync(&[("a", "x = 1"), ("b", "y = x + 1"), ("c", "z = y")]).await;
+    assert_eq!(
+        &*in_flight.source, "y = x",
+        "what was executed is what had been dispatched"
+    );
+    run.report(&in_flight, Outcome::Ok).await;
+    assert_eq!(run.finish().await.0, ["b", "c"]);
+}
+
+async fn resume_and_cancel(fixture: &dyn Fixture) {
+    let (scene, mut run, in_flight) = resumed(fixture, StartRequest::default()).await;
+    run.cancel().await;
+    assert!(matches!(run.step().await, Step::Interrupt(_)));
+    run.report(&in_flight, Outcome::Interrupted).await;
+    run.expect_end(RunEnd::Cancelled).await;
+    assert_eq!(scene.stale().await, ["b", "c"]);
+}
+
+async fn resume_without_repeating(fixture: &dyn Fixture) {
+    for mode in [Mode::Full, Mode::Incremental] {
+        let scene = Scene::executed(fixture, &CHAIN).await;
+        let edited = [("a", "x = 2"), ("b", "y = 3"), ("c", "z = 4"), ("d", "w = 5")];
+        scene.sync(&edited[..3]).await;
+        let plan = PlanRequest {
+            mode,
+            ..PlanRequest::default()
+        };
+        let mut run = scene.start_plan(plan).await;
+        run.execute("a", Outcome::Ok).await;
+        run.dispatch_of("b").await;
+        let scene = scene.crash(fixture, [run]).await;
+        let (run, in_flight) = scene.resume().await;
+        run.report(&in_flight.expect("a cell was in flight"), Outcome::Ok).await;
+        assert_eq!(run.finish().await.0, ["c"], "{mode:?}");
+        scene
+            .scheduler
+            .forget(&scene.session)
+            .await
+            .expect("a session can be forgotten");
+    }
+}
+
+async fn resume_on_a_new_kernel(fixture: &dyn Fixture) {
+    let (scene, run, in_flight) = resumed(fixture, StartRequest::default()).await;
+    scene.epoch(1).await;
+    run.report(&in_flight, Outcome::Lost).await;
+    let cell = in_flight.cell;
+    let mut run = run;
+    run.expect_end(RunEnd::Failed { cell }).await;
+    assert_eq!(scene.stale().await, ["a", "b", "c"]);
+}
+
+async fn resume_unknown(fixture: &dyn Fixture) {
+    let scheduler = fixture.scheduler().await;
+    let unknown = error(scheduler.resume(&"nowhere".into()).await);
+    assert!(matches!(unknown, SchedulerError::NoSuchSession { .. }), "{unknown}");
 }

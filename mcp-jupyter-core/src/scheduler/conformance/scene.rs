@@ -103,8 +103,12 @@ impl Scene {
 
     pub(super) async fn start(&self, request: StartRequest) -> Driver {
         let started = self.scheduler.start(&self.session, request).await;
+        self.drive(started.expect("the run is accepted"))
+    }
+
+    pub(super) fn drive(&self, run: StartedRun) -> Driver {
         Driver {
-            run: started.expect("the run is accepted"),
+            run,
             scheduler: Arc::clone(&self.scheduler),
         }
     }

@@ -63,8 +63,24 @@ impl SessionHandle {
         Self { jobs, task, journal }
     }
 
-    /// Has the session do something. It does so to the end, even where the future is dropped.
+    /// Has the session do something, once what a crash has left is ended. It does so to the end, even where the future is
+    /// dropped.
     pub(super) async fn call<T, F>(&self, job: F) -> Result<T, SchedulerError>
+    where
+        T: Send + 'static,
+        F: for<'a> FnOnce(&'a mut Session) -> BoxFuture<'a, Result<T, SchedulerError>> + Send + 'static,
+    {
+        self.call_first(|session| {
+            Box::pin(async move {
+                session.settle().await?;
+                job(session).await
+            })
+        })
+        .await
+    }
+
+    /// Has the session do something with what a crash has left.
+    pub(super) async fn call_first<T, F>(&self, job: F) -> Result<T, SchedulerError>
     where
         T: Send + 'static,
         F: for<'a> FnOnce(&'a mut Session) -> BoxFuture<'a, Result<T, SchedulerError>> + Send + 'static,

@@ -1,6 +1,6 @@
 use crate::model::CellId;
 use crate::scheduler::journal::Change;
-use crate::scheduler::{Document, KernelEpoch, Live, Observation, Outcome, Planner};
+use crate::scheduler::{CodeCell, Document, KernelEpoch, Live, Observation, Outcome, Planner};
 
 /// What the scheduler knows of a session's notebook and kernel. It changes by [`Change`]s alone, so that a journal can
 /// repeat them.
@@ -38,6 +38,14 @@ impl Knowledge {
 
     pub(super) fn epoch(&self) -> KernelEpoch {
         self.planner.epoch()
+    }
+
+    /// The cell that is being executed, as it was handed out, and the names that were deleted before.
+    pub(super) fn in_flight(&self) -> Option<(CodeCell, Vec<String>)> {
+        let in_flight = self.in_flight.as_ref()?;
+        let document = in_flight.document.as_ref().unwrap_or(self.planner.document());
+        let cell = document.cells.iter().find(|cell| cell.id == in_flight.cell)?;
+        Some((cell.clone(), in_flight.delete_before.clone()))
     }
 
     pub(super) fn is_executing(&self) -> bool {

@@ -8,6 +8,7 @@ mod handle;
 mod knowledge;
 mod planning;
 mod recovery;
+mod resumed;
 mod run;
 mod session;
 mod steps;
@@ -24,8 +25,8 @@ use tokio::sync::Mutex;
 use self::handle::{Registry, SessionHandle, Shared};
 use self::session::{Session, check_repeated};
 use super::{
-    Document, Journal, KernelEpoch, Plan, PlanRequest, Report, RunRecord, Scheduler, SchedulerError, SessionStatus,
-    StartRequest, StartedRun,
+    Document, Journal, KernelEpoch, Plan, PlanRequest, Report, ResumedRun, RunRecord, Scheduler, SchedulerError,
+    SessionStatus, StartRequest, StartedRun,
 };
 use crate::model::{RunId, SessionId};
 
@@ -134,6 +135,11 @@ impl Scheduler for LocalScheduler {
     async fn start(&self, session: &SessionId, request: StartRequest) -> Result<StartedRun, SchedulerError> {
         let session = self.session(session, false).await?;
         session.call(|session| Box::pin(session.start(request))).await
+    }
+
+    async fn resume(&self, session: &SessionId) -> Result<Vec<ResumedRun>, SchedulerError> {
+        let session = self.session(session, false).await?;
+        session.call_first(|session| Box::pin(session.resume())).await
     }
 
     async fn report(&self, report: Report) -> Result<(), SchedulerError> {

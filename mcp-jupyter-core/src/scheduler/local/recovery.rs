@@ -3,41 +3,39 @@
 use tokio::task::spawn_blocking;
 
 use super::knowledge::Knowledge;
-use crate::model::SessionId;
-use crate::scheduler::journal::{Change, Entry, Journal, Logged, Unfinished};
-use crate::scheduler::{Outcome, RunEnd, SchedulerError};
+use crate::scheduler::journal::{Change, Entry, Logged, Unfinished};
+use crate::scheduler::{Outcome, RunEnd};
 
 /// What is known of a session that the journal has kept.
 #[derive(Debug, Default)]
 pub(super) struct Recovered {
     pub(super) knowledge: Knowledge,
     pub(super) changes: usize,
+    /// The runs without an end, oldest first.
+    pub(super) left: Vec<Unfinished>,
 }
 
-/// Goes on from what the journal has. Runs without an end are lost, with the cell that was in flight: whether it was
-/// executed cannot be known, so whatever it might have written counts as written.
-pub(super) async fn recover(
-    journal: &dyn Journal,
-    session: &SessionId,
-    logged: Logged,
-) -> Result<Recovered, SchedulerError> {
-    let mut entries: Vec<Entry> = logged.unfinished.iter().flat_map(lost).collect();
-    let (knowledge, mut changes) = replay(logged).await;
-    let mut recovered = Recovered { knowledge, changes };
-    if recovered.knowledge.is_executing() {
-        let lost = Change::Ended {
-            outcome: Outcome::Lost,
-            observation: None,
-        };
-        recovered.knowledge.apply(&lost);
-        entries.push(Entry::Changed(lost));
-        changes += 1;
-        recovered.changes = changes;
+/// Reads what the journal has.
+pub(super) async fn recover(logged: Logged) -> Recovered {
+    let left = logged.unfinished.clone();
+    let (knowledge, changes) = replay(logged).await;
+    Recovered {
+        knowledge,
+        changes,
+        left,
     }
-    if !entries.is_empty() {
-        journal.append(session, entries.into()).await?;
-    }
-    Ok(recovered)
+}
+
+/// What ends the runs that nobody takes up. They are lost, with the cell that was in flight: whether it was executed is
+/// not known, so whatever it might have written counts as written.
+pub(super) fn losses(left: &[Unfinished], knowledge: &Knowledge) -> (Vec<Entry>, Option<Change>) {
+    let mut entries: Vec<Entry> = left.iter().flat_map(lost).collect();
+    let change = knowledge.is_executing().then_some(Change::Ended {
+        outcome: Outcome::Lost,
+        observation: None,
+    });
+    entries.extend(change.clone().map(Entry::Changed));
+    (entries, change)
 }
 
 async fn replay(logged: Logged) -> (Knowledge, usize) {

@@ -265,6 +265,23 @@ impl Run {
         })
     }
 
+    /// A cell was handed out before the crash; where it is not in the notebook any more, its source is not known.
+    pub(super) fn begun(&mut self, cell: &CellRef, attempt: u32, code: Option<&CodeCell>, epoch: KernelEpoch) {
+        self.in_flight = Some(InFlight {
+            cell: cell.clone(),
+            attempt,
+            source: code.map_or_else(|| "".into(), |code| Arc::clone(&code.source)),
+            epoch,
+            expects_error: code.is_some_and(|code| code.tags.iter().any(|tag| tag == RAISES_EXCEPTION)),
+            ran_before: true,
+        });
+    }
+
+    /// Whether the cell in flight is one whose exception is expected.
+    pub(super) fn expects_error(&self) -> bool {
+        self.in_flight.as_ref().is_some_and(|flight| flight.expects_error)
+    }
+
     fn skip(&mut self, skipped: SkippedCell) -> Next {
         self.skipped.insert(skipped.cell.id.clone());
         Next::Step(Step::Skip(skipped))

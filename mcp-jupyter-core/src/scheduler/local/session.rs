@@ -10,10 +10,10 @@ use super::recovery;
 use super::run::{Next, Run};
 use super::steps;
 use crate::model::{RunId, SessionId};
-use crate::scheduler::journal::{Change, Checkpoint, Entry};
+use crate::scheduler::journal::{Change, Checkpoint, Entry, Unfinished};
 use crate::scheduler::{
-    Dispatch, Document, KernelEpoch, Outcome, Plan, PlanRequest, Planner, Report, RunEnd, RunRecord, SchedulerError,
-    SessionStatus, StartRequest, StartedRun, Step,
+    Dispatch, Document, KernelEpoch, Outcome, Plan, PlanRequest, Planner, Report, ResumedRun, RunEnd, RunRecord,
+    SchedulerError, SessionStatus, StartRequest, StartedRun, Step,
 };
 
 /// How many changes a journal holds at least when the end of a run replaces them by a checkpoint.
@@ -35,6 +35,8 @@ pub(super) struct Session {
     active: Option<Run>,
     /// In the order in which they will be.
     waiting: Vec<Run>,
+    /// What a crash has left, until somebody takes it up or anything else is asked for.
+    left: Vec<Unfinished>,
 }
 
 impl Session {
@@ -47,7 +49,7 @@ impl Session {
         let logged = shared.journal.load(&id).await?;
         let synced = logged.is_some();
         let recovered = match logged {
-            Some(logged) => recovery::recover(&*shared.journal, &id, logged).await?,
+            Some(logged) => recovery::recover(logged).await,
             None if begin => recovery::Recovered::default(),
             None => return Ok(None),
         };
@@ -62,6 +64,7 @@ impl Session {
             synced,
             active: None,
             waiting: Vec::new(),
+            left: recovered.left,
         };
         let task = tokio::spawn(session.serve(queue)).abort_handle();
         Ok(Some(SessionHandle::new(Jobs::new(jobs), task, journal)))
@@ -79,6 +82,56 @@ impl Session {
                 },
                 () = sleep_until(deadline) => self.expire().await,
             }
+        }
+    }
+
+    /// Ends what a crash has left.
+    pub(super) async fn settle(&mut self) -> Result<(), SchedulerError> {
+        let is_stranded = self.knowledge.is_executing() && self.active.is_none();
+        if self.left.is_empty() && !is_stranded {
+            return Ok(());
+        }
+        let (entries, change) = recovery::losses(&self.left, &self.knowledge);
+        self.journal(entries).await?;
+        self.left.clear();
+        if let Some(change) = change {
+            self.changes += 1;
+            self.knowledge.apply(&change);
+        }
+        Ok(())
+    }
+
+    /// Takes up what a crash has left.
+    pub(super) async fn resume(&mut self) -> Result<Vec<ResumedRun>, SchedulerError> {
+        let records = self.shared.journal.runs(&self.id).await?;
+        let left = std::mem::take(&mut self.left);
+        let is_left = |record: &RunRecord| left.iter().any(|run| run.run_id == record.run_id);
+        Ok(records
+            .into_iter()
+            .filter(is_left)
+            .map(|record| self.take_up(record))
+            .collect())
+    }
+
+    fn take_up(&mut self, record: RunRecord) -> ResumedRun {
+        let has_begun = !record.executions.is_empty();
+        let (run_id, request) = (record.run_id.clone(), record.request.clone());
+        let in_flight = self.knowledge.in_flight();
+        let (run, items, in_flight) = Run::resumed(record, &self.knowledge, in_flight.as_ref());
+        self.shared.registry.insert(run_id.clone(), self.id.clone());
+        let plan = run.left();
+        // Only the run that was active has executed anything.
+        if has_begun {
+            self.active = Some(run);
+        } else {
+            self.enqueue(run);
+        }
+        let jobs = self.jobs.upgrade().map(Jobs::new);
+        let steps = steps::stream(run_id.clone(), items, jobs);
+        ResumedRun {
+            run: StartedRun { run_id, plan, steps },
+            request,
+            in_flight,
         }
     }
 
