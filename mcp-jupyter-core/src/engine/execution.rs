@@ -68,12 +68,13 @@ impl Reply {
 }
 
 impl RunLoop {
-    /// Executes a cell, and tells of it; gives what came of it for the scheduler.
+    /// Executes a cell, unless that has begun, and tells of it; gives what came of it for the scheduler.
     pub(super) async fn run_cell(
         &mut self,
         live: &mut LiveKernel,
         cell: &CellRef,
         dispatch: &Dispatch,
+        begun: Option<Execution>,
     ) -> (Outcome, Option<Observation>) {
         if self.setup.record_timing {
             let empty = Json::Object(JsonMap::new());
@@ -85,11 +86,13 @@ impl RunLoop {
             reason: dispatch.reason.clone(),
         });
         self.position += 1;
-        live.executed += 1;
-        let execution_count = live.executed;
+        let execution_count = live.next_count(begun.is_some());
         let started = Instant::now();
         self.limits.begin_cell(self.setup.cell_timeout);
-        let executed = self.execute(live, cell, dispatch).await;
+        let executed = match begun {
+            Some(mut execution) => self.take_in_execution(live, cell, &mut execution).await,
+            None => self.execute(live, cell, dispatch).await,
+        };
         self.close_cell(live, cell).await;
         self.cell(cell).set_execution_count(Some(execution_count));
         let (reply, failure) = match executed {
@@ -140,9 +143,7 @@ impl RunLoop {
             Err(KernelError::Died(death)) => return Ok(CellOutcome::KernelDied { death }.into()),
             result => result?,
         };
-        let taken = self.take_in_execution(live, cell, &mut execution).await;
-        live.executes(None);
-        taken
+        self.take_in_execution(live, cell, &mut execution).await
     }
 
     /// Takes in all that the kernel says about an execution, whoever has asked for it.
@@ -152,9 +153,20 @@ impl RunLoop {
         cell: &CellRef,
         execution: &mut Execution,
     ) -> Result<Reply, KernelError> {
-        let kernel = Arc::clone(&live.kernel);
         live.requested(&execution.msg_id, &cell.id);
         live.executes(execution.position);
+        let taken = self.take_in_messages(live, cell, execution).await;
+        live.executes(None);
+        taken
+    }
+
+    async fn take_in_messages(
+        &mut self,
+        live: &mut LiveKernel,
+        cell: &CellRef,
+        execution: &mut Execution,
+    ) -> Result<Reply, KernelError> {
+        let kernel = Arc::clone(&live.kernel);
         let mut reply = Reply::from(CellOutcome::Incomplete);
         let mut answer: Option<Answer> = None;
         let ended = loop {

@@ -30,6 +30,8 @@ pub(super) struct LiveKernel {
     /// The doubts about the analysis of cells that the user has been told.
     pub(super) told: HashSet<String>,
     record: Record,
+    /// The count of the last execution of others that was taken in.
+    recovered: i64,
 }
 
 /// How far what a kernel records of itself has been taken in.
@@ -67,6 +69,7 @@ impl LiveKernel {
             helper: Helper::Absent,
             told: HashSet::new(),
             record: Record::default(),
+            recovered: 0,
         }
     }
 
@@ -79,6 +82,21 @@ impl LiveKernel {
             live.requested(msg_id, cell);
         }
         live
+    }
+
+    /// The count of the next execution, or of the next one that others have begun.
+    pub(super) fn next_count(&mut self, has_begun: bool) -> i64 {
+        if has_begun {
+            self.recovered += 1;
+            return self.recovered;
+        }
+        self.executed += 1;
+        self.executed
+    }
+
+    /// So many of the executions that others have begun are still to be taken in: the last ones.
+    pub(super) fn expect_recovered(&mut self, count: usize) {
+        self.recovered = (self.executed - i64::try_from(count).unwrap_or(i64::MAX)).max(0);
     }
 
     /// A message was taken in.

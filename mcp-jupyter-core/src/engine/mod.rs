@@ -17,6 +17,7 @@ mod observer;
 mod offload;
 mod offloading;
 mod outcome;
+mod recovery;
 mod redacting;
 mod request;
 mod run;

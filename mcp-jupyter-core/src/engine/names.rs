@@ -50,7 +50,8 @@ impl RunLoop {
         dispatch: &Dispatch,
         reply: &Reply,
     ) -> Option<Observation> {
-        if live.helper == Helper::Absent {
+        // The helper may be there and not ours, where somebody else has begun the execution.
+        if live.helper == Helper::Absent && reply.seen == Seen::Nothing {
             return None;
         }
         live.helper = Helper::Behind;

@@ -111,6 +111,8 @@ pub struct Attachment {
     pub id: SessionId,
     /// The session's epoch when the kernel was started for it; its restarts count from there.
     pub epoch: KernelEpoch,
+    /// Whether it was started just now: what was in flight on an earlier one has died with that.
+    pub is_new: bool,
 }
 
 fn with_history_in_memory(mut kernel: LaunchRequest) -> LaunchRequest {

@@ -9,10 +9,11 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::kernel::Execution;
 use crate::model::{CellId, CellRef, RunId, SessionId};
 use crate::scheduler::{
-    Dispatch, Document, KernelEpoch, Observation, Outcome, Plan, Report, RunEnd, Scheduler, SchedulerError, SkipReason,
-    SkippedCell, Step,
+    Dispatch, Document, KernelEpoch, Observation, Outcome, Plan, Report, RunEnd, Scheduler, SchedulerError,
+    SessionStatus, SkipReason, SkippedCell, StartedRun, Step,
 };
 use crate::session::notebook::{Cell, Durability, Notebook};
 
@@ -114,7 +115,7 @@ impl RunLoop {
     }
 
     /// The cell as it stands in this notebook, which may not have it: others may sync the session as well.
-    fn place(&self, cell: &CellRef) -> Option<CellRef> {
+    pub(super) fn place(&self, cell: &CellRef) -> Option<CellRef> {
         let cells = self.notebook.cells();
         if cells.get(cell.index).is_some_and(|found| *found.id() == cell.id) {
             return Some(cell.clone());
@@ -153,7 +154,8 @@ impl RunLoop {
         }
     }
 
-    async fn try_begin(&mut self, language: &str, epoch: KernelEpoch) -> Result<Plan, SchedulerError> {
+    /// Tells the scheduler what the notebook and its kernel are now.
+    pub(super) async fn sync(&mut self, language: &str, epoch: KernelEpoch) -> Result<SessionStatus, SchedulerError> {
         let document = Document {
             language: language.to_owned(),
             ..Document::from_notebook(&self.notebook)
@@ -162,14 +164,29 @@ impl RunLoop {
         if epoch > status.epoch {
             self.scheduler.kernel_epoch(&self.session, epoch).await?;
         }
+        Ok(status)
+    }
+
+    async fn try_begin(&mut self, language: &str, epoch: KernelEpoch) -> Result<Plan, SchedulerError> {
+        let status = self.sync(language, epoch).await?;
         if self.setup.start.verify {
             let cells = status.cells.into_iter();
             self.writes = cells.map(|(cell, effects)| (cell.id, effects.writes)).collect();
         }
         let started = self.scheduler.start(&self.session, self.setup.start.clone()).await?;
-        self.run_id = started.run_id;
-        self.steps = started.steps;
-        Ok(started.plan)
+        Ok(self.take_up(started))
+    }
+
+    /// From now on this is the loop of that run.
+    pub(super) fn take_up(&mut self, run: StartedRun) -> Plan {
+        self.run_id = run.run_id;
+        self.steps = run.steps;
+        run.plan
+    }
+
+    /// Without a run of the scheduler's, this is still about the run of this identity.
+    pub(super) fn call_itself(&mut self, run_id: RunId) {
+        self.run_id = run_id;
     }
 
     pub(super) fn announce(&mut self, plan: &Plan) {
@@ -315,7 +332,11 @@ impl RunLoop {
         Ok(started.elapsed().as_secs_f64())
     }
 
-    async fn execute_and_report(&mut self, live: &mut LiveKernel, dispatch: &Dispatch) -> Result<(), RunOutcome> {
+    pub(super) async fn execute_and_report(
+        &mut self,
+        live: &mut LiveKernel,
+        dispatch: &Dispatch,
+    ) -> Result<(), RunOutcome> {
         let Some(cell) = self.place(&dispatch.cell) else {
             self.warn(format!("cell {} is not in this notebook", dispatch.cell.id));
             return self.report(dispatch, Outcome::Aborted, None, Duration::ZERO).await;
@@ -327,15 +348,8 @@ impl RunLoop {
         if self.limits.cause().is_some() {
             return self.report(dispatch, Outcome::Aborted, None, Duration::ZERO).await;
         }
-        // Even if that was done already: it may have been executed since, or a thread of its goes on printing.
-        self.streams.discard(&cell.id);
-        if let Some(redacting) = &mut self.redacting {
-            redacting.discard(&cell.id);
-        }
-        live.outputs.reset(self.cell(&cell));
-        self.pending.remove(&cell.id);
         let started = Instant::now();
-        let (outcome, observation) = self.run_cell(live, &cell, dispatch).await;
+        let (outcome, observation) = self.perform(live, &cell, dispatch, None).await;
         if self.ending.is_some() {
             // Before the report, so that nothing more is dispatched.
             self.cancel().await;
@@ -346,7 +360,25 @@ impl RunLoop {
         self.report(dispatch, outcome, observation, started.elapsed()).await
     }
 
-    async fn report(
+    /// Executes a cell, or takes in an execution that somebody else has begun, in place of what the cell had before.
+    pub(super) async fn perform(
+        &mut self,
+        live: &mut LiveKernel,
+        cell: &CellRef,
+        dispatch: &Dispatch,
+        begun: Option<Execution>,
+    ) -> (Outcome, Option<Observation>) {
+        // Even if that was done already: it may have been executed since, or a thread of its goes on printing.
+        self.streams.discard(&cell.id);
+        if let Some(redacting) = &mut self.redacting {
+            redacting.discard(&cell.id);
+        }
+        live.outputs.reset(self.cell(cell));
+        self.pending.remove(&cell.id);
+        self.run_cell(live, cell, dispatch, begun).await
+    }
+
+    pub(super) async fn report(
         &mut self,
         dispatch: &Dispatch,
         outcome: Outcome,
@@ -366,7 +398,7 @@ impl RunLoop {
     }
 
     /// Has the scheduler dispatch nothing more.
-    async fn cancel(&mut self) {
+    pub(super) async fn cancel(&mut self) {
         if let Err(error) = self.scheduler.cancel(&self.run_id).await {
             tracing::debug!(%error, run_id = %self.run_id, "the run was not cancelled");
         }

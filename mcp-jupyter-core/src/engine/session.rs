@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 
+use futures_util::StreamExt;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
@@ -16,6 +17,7 @@ use super::alone::SHUTDOWN_PATIENCE;
 use super::event::{RunEvent, RunOutcome, StopCause};
 use super::limits::RunControl;
 use super::live_kernel::LiveKernel;
+use super::recovery::Leftover;
 use super::request::{Attachment, SessionRequest, SessionRun};
 use super::run::RunLoop;
 use super::setup::Setup;
@@ -64,6 +66,8 @@ pub(super) struct Kept {
     live: Mutex<Option<LiveKernel>>,
     /// Whether the scheduler's record is to stay when the session is closed.
     is_recorded: bool,
+    /// Whether nobody has used the kernel before.
+    is_kernel_new: bool,
 }
 
 impl fmt::Debug for Kept {
@@ -93,6 +97,7 @@ impl Session {
             spec,
             live,
             is_recorded,
+            is_kernel_new: true,
         };
         Ok(Self {
             kept: Arc::new(kept),
@@ -109,6 +114,7 @@ impl Session {
             spec: attachment.spec,
             live: Mutex::new(Some(LiveKernel::used(attachment.kernel, epoch))),
             is_recorded: true,
+            is_kernel_new: attachment.is_new,
         };
         Self {
             kept: Arc::new(kept),
@@ -143,10 +149,55 @@ impl Session {
         let run = Run::start(notebook, setup, Arc::clone(&kept.scheduler), kept.id.clone(), |run| {
             run.in_session(kept)
         })?;
+        self.keep(&run);
+        Ok(run)
+    }
+
+    fn keep(&self, run: &Run) {
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         runs.retain(|run| !run.has_ended());
         runs.push(run.control());
-        Ok(run)
+    }
+
+    /// Goes on with what an earlier process has begun in this session and not finished, whatever ended that: executions
+    /// whose outputs may not be in the notebook are taken in, the cell that was being executed goes on, and with it the
+    /// run, under its identity. Each [`Run`] is one of those runs; with none, there is nothing to go on with. To be called
+    /// before anything else.
+    ///
+    /// # Errors
+    /// Where the scheduler cannot be asked, or nothing can be saved where it is to be saved.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub async fn recover(&self, notebook: impl Into<Arc<Notebook>>, run: SessionRun) -> Result<Option<Run>, Error> {
+        let resumed = match self.kept.scheduler.resume(&self.kept.id).await {
+            Err(SchedulerError::NoSuchSession { .. }) => Vec::new(),
+            resumed => resumed?,
+        };
+        let executions = match self.kept.live().await.as_ref() {
+            Some(live) => live.kernel.unfinished().collect().await,
+            None => Vec::new(),
+        };
+        let mut resumed = resumed.into_iter();
+        let leftover = Leftover {
+            run: resumed.next(),
+            executions,
+            is_kernel_new: self.kept.is_kernel_new,
+        };
+        // Those that had not begun: whoever asked for them is gone.
+        drop(resumed);
+        if leftover.is_empty() {
+            return Ok(None);
+        }
+        let kept = Arc::clone(&self.kept);
+        let setup = Setup::in_session(run, kept.spec.name.clone());
+        let session = kept.id.clone();
+        let scheduler = Arc::clone(&kept.scheduler);
+        let run = Run::start(notebook.into(), setup, scheduler, session, |run| {
+            run.recovering(kept, leftover)
+        })?;
+        self.keep(&run);
+        Ok(Some(run))
     }
 
     /// What a run of the notebook would do. It waits for the runs in progress.
@@ -221,11 +272,11 @@ fn closed() -> Error {
 }
 
 impl Kept {
-    async fn live(&self) -> MutexGuard<'_, Option<LiveKernel>> {
+    pub(super) async fn live(&self) -> MutexGuard<'_, Option<LiveKernel>> {
         self.live.lock().await
     }
 
-    fn language(&self, live: &LiveKernel) -> String {
+    pub(super) fn language(&self, live: &LiveKernel) -> String {
         live.language().unwrap_or_else(|| self.spec.language.to_lowercase())
     }
 }
@@ -270,13 +321,7 @@ impl RunLoop {
         }
         live.outputs.recall(&self.notebook);
         let outcome = self.drive(live, &plan).await;
-        self.record_widgets(live);
-        live.outputs.leave(&self.notebook);
-        let saved = self.save().await;
-        if matches!(saved, Ok(true)) {
-            live.acknowledge().await;
-        }
-        self.after_saving(saved, outcome)
+        self.leave(live, outcome).await
     }
 
     /// Starts a new process where the kernel is dead; gives how long that took.

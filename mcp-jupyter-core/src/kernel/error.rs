@@ -108,7 +108,7 @@ impl KernelError {
             Self::TimedOut { .. } => ErrorKind::TimedOut,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Protocol { .. } | Self::Incomplete => ErrorKind::Corrupt,
-            Self::Fenced { .. } | Self::Repeated { .. } => ErrorKind::Unavailable,
+            Self::Fenced { .. } | Self::Repeated { .. } => ErrorKind::Conflict,
             Self::Io { .. } => ErrorKind::Io,
         }
     }

@@ -38,8 +38,8 @@ fn clean_mappings(smaps: &str) -> Vec<Mapping> {
     let mut found = Vec::new();
     let mut candidate = None;
     for line in smaps.lines() {
-        if let Some(mapping) = head(line) {
-            candidate = mapping;
+        if let Some(range) = range(line) {
+            candidate = Some(range).filter(|_| is_read_from_a_file(line));
         } else if line.starts_with("Anonymous:")
             && let Some(mapping) = candidate.take()
             && line.split_whitespace().nth(1) == Some("0")
@@ -50,21 +50,22 @@ fn clean_mappings(smaps: &str) -> Vec<Mapping> {
     found
 }
 
-/// The first line about a mapping; with none inside where it is not of that kind.
-fn head(line: &str) -> Option<Option<Mapping>> {
-    let mut fields = line.split_whitespace();
-    let (start, end) = fields.next()?.split_once('-')?;
+/// The range that the first line about a mapping begins with.
+fn range(line: &str) -> Option<Mapping> {
+    let (start, end) = line.split_whitespace().next()?.split_once('-')?;
     let (start, end) = (
         usize::from_str_radix(start, 16).ok()?,
         usize::from_str_radix(end, 16).ok()?,
     );
-    let rights = fields.next()?;
+    let length = end.checked_sub(start)?;
+    Some(Mapping { start, length })
+}
+
+fn is_read_from_a_file(line: &str) -> bool {
+    let mut fields = line.split_whitespace().skip(1);
+    let rights = fields.next().unwrap_or_default();
     let is_file = fields.nth(3).is_some_and(|path| path.starts_with('/'));
-    let is_clean = is_file && rights.starts_with('r') && !rights.contains('w') && rights.ends_with('p');
-    Some(is_clean.then_some(Mapping {
-        start,
-        length: end - start,
-    }))
+    is_file && rights.starts_with('r') && !rights.contains('w') && rights.ends_with('p')
 }
 
 #[cfg(test)]

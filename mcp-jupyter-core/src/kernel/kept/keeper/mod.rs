@@ -36,6 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long clients may take to read the end of a kernel whose record is about to be removed.
 const LAST_READING: Duration = Duration::from_secs(10);
 
+/// How long nothing happens before what is not needed is given back.
+const QUIET: Duration = Duration::from_secs(2);
+
 /// What a keeper tells whoever has started it, in one line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -102,7 +105,6 @@ pub async fn keep(home: &Path) -> io::Result<()> {
         Ok((keeper, listener)) => {
             begin::greet(&Greeting::Ready)?;
             begin::quieten(&home)?;
-            memory::give_back();
             keeper.run(listener, tether).await;
             drop(lock);
             Ok(())
@@ -147,6 +149,7 @@ impl Keeper {
         let mut state = self.kernel.state();
         let mut clients = self.clients.subscribe();
         let mut ending = self.ending.subscribe();
+        let mut given_back = None;
         let reason = loop {
             let is_dead = matches!(*state.borrow_and_update(), KernelState::Dead(_));
             let (is_kept, is_alone) = (self.is_kept(), *clients.borrow_and_update() == 0);
@@ -165,6 +168,10 @@ impl Keeper {
                 () = tether.cut(), if !is_kept => break Ending::Unwanted,
                 () = terminated(&mut terminations) => break Ending::Terminated,
                 () = self.idled(), if !is_dead => break Ending::Idle,
+                () = sleep_until(self.idle_since() + QUIET), if given_back != Some(self.idle_since()) => {
+                    given_back = Some(self.idle_since());
+                    memory::give_back();
+                }
                 _ = state.changed() => self.stir(),
                 _ = clients.changed() => self.stir(),
                 _ = ending.changed() => {}
