@@ -38,5 +38,7 @@ pub mod model;
 pub mod redaction;
 pub mod scheduler;
 pub mod session;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 pub use error::{Error, ErrorKind};

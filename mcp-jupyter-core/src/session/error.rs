@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use crate::error::ErrorKind;
-use crate::model::CellId;
+use crate::model::{CellId, SessionId};
 
 /// What can go wrong with a notebook and its file.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,40 @@ pub enum SessionError {
     /// What was asked for does not fit the notebook, such as an unknown cell.
     #[error("{0}")]
     InvalidRequest(String),
+    /// There is no such session, or not any more.
+    #[error("{id}: no such session")]
+    NoSuchSession {
+        /// The id that was given.
+        id: SessionId,
+    },
+    /// Results are not in the notebook's file; they are kept for the next save.
+    #[error("cannot save {}; its results are kept for the next save", path.display())]
+    NotSaved {
+        /// The notebook's file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<SessionError>,
+    },
+    /// The file in which the state of sessions is kept is damaged, of another program or of a newer version.
+    #[error("{}: no usable state of sessions: {reason}", path.display())]
+    CorruptState {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The state of sessions cannot be read or written now, as on a full disk.
+    #[error("{}: {action}", path.display())]
+    State {
+        /// The file or folder that it is in.
+        path: PathBuf,
+        /// What failed.
+        action: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The operating system refused something.
     #[error("{action}")]
     Io {
@@ -57,11 +91,12 @@ impl SessionError {
     /// What a caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound { .. } | Self::NoSuchCell { .. } => ErrorKind::NotFound,
+            Self::NotFound { .. } | Self::NoSuchCell { .. } | Self::NoSuchSession { .. } => ErrorKind::NotFound,
             Self::Conflict { .. } => ErrorKind::Conflict,
-            Self::InvalidNotebook { .. } => ErrorKind::Corrupt,
+            Self::InvalidNotebook { .. } | Self::CorruptState { .. } => ErrorKind::Corrupt,
             Self::InvalidRequest(_) => ErrorKind::InvalidRequest,
-            Self::Io { .. } => ErrorKind::Io,
+            Self::NotSaved { source, .. } => source.kind(),
+            Self::Io { .. } | Self::State { .. } => ErrorKind::Io,
         }
     }
 }

@@ -30,8 +30,13 @@ pub(super) fn replace(path: &Path, durability: Durability, content: Content<'_>)
 }
 
 /// Replaces the file at `path`, unless it is not as `expected` says any more; tells whether it has.
-pub(super) fn replace_unchanged(path: &Path, expected: &Stamp, content: Content<'_>) -> Result<bool, SessionError> {
-    replace_if(path, Durability::Process, Some(expected), content)
+pub(super) fn replace_unchanged(
+    path: &Path,
+    durability: Durability,
+    expected: &Stamp,
+    content: Content<'_>,
+) -> Result<bool, SessionError> {
+    replace_if(path, durability, Some(expected), content)
 }
 
 fn replace_if(

@@ -90,21 +90,37 @@ impl SharedFile {
     /// # Errors
     /// As [`Notebook::open`] and [`Notebook::save`]; the file is as it was then.
     pub fn write_back(&mut self, before: &Notebook, after: &Notebook) -> Result<WrittenBack, SessionError> {
+        self.change(Durability::Process, |notebook| notebook.merge_results(before, after))
+    }
+
+    /// Changes the newest content of the file, as [`SharedFile::write_back`] does with results. The change may be asked for
+    /// several times, each time of a newer content.
+    pub(in crate::session) fn change(
+        &mut self,
+        durability: Durability,
+        mut change: impl FnMut(&mut Notebook) -> Merged,
+    ) -> Result<WrittenBack, SessionError> {
         let mut attempt = 0;
         loop {
             attempt += 1;
             let stamp = Stamp::of(&self.path);
             let mut notebook = Notebook::from_shared(&self.content()?)?;
-            let merged = notebook.merge_results(before, after);
+            let merged = change(&mut notebook);
             let is_last = attempt == ATTEMPTS;
-            if !merged.is_changed || self.replace(&notebook, stamp.as_ref().filter(|_| !is_last))? {
+            let expected = stamp.as_ref().filter(|_| !is_last);
+            if !merged.is_changed || self.replace(&notebook, durability, expected)? {
                 return Ok(WrittenBack { notebook, merged });
             }
         }
     }
 
     /// Replaces the file, unless it is not as `stamp` says any more; tells whether it has.
-    fn replace(&mut self, notebook: &Notebook, stamp: Option<&Stamp>) -> Result<bool, SessionError> {
+    fn replace(
+        &mut self,
+        notebook: &Notebook,
+        durability: Durability,
+        stamp: Option<&Stamp>,
+    ) -> Result<bool, SessionError> {
         let digest = Cell::new(None);
         let content = |out: &mut dyn Write| {
             let mut hashing = Hashing::new(out);
@@ -113,8 +129,8 @@ impl SharedFile {
             Ok(())
         };
         let is_replaced = match stamp {
-            Some(stamp) => file::replace_unchanged(&self.path, stamp, &content)?,
-            None => file::replace(&self.path, Durability::Process, &content).map(|()| true)?,
+            Some(stamp) => file::replace_unchanged(&self.path, durability, stamp, &content)?,
+            None => file::replace(&self.path, durability, &content).map(|()| true)?,
         };
         if is_replaced {
             self.known = digest.get();
@@ -246,8 +262,11 @@ mod tests {
         let before = file.read().unwrap().unwrap();
         let stamp = Stamp::of(file.path());
         notebook(&["edited"]).save(file.path(), Durability::Process).unwrap();
-        assert!(!file.replace(&before, stamp.as_ref()).unwrap());
+        assert!(!file.replace(&before, Durability::Process, stamp.as_ref()).unwrap());
         assert_eq!(Notebook::open(file.path()).unwrap().cells()[0].source(), "edited");
-        assert!(file.replace(&before, Stamp::of(file.path()).as_ref()).unwrap());
+        assert!(
+            file.replace(&before, Durability::Process, Stamp::of(file.path()).as_ref())
+                .unwrap()
+        );
     }
 }

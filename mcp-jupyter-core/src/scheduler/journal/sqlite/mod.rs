@@ -1,19 +1,19 @@
-mod file;
 mod queries;
+mod schema;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, ErrorCode};
-use tokio::task::spawn_blocking;
+use rusqlite::Connection;
 
 use super::{Entry, Journal, Logged};
 use crate::model::{RunId, SessionId};
 use crate::scheduler::{RunRecord, SchedulerError};
+use crate::sqlite::{Database, Failure};
 
 /// A journal in a file, which `sqlite3` can read.
 ///
@@ -34,11 +34,7 @@ use crate::scheduler::{RunRecord, SchedulerError};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct SqliteJournal {
-    path: PathBuf,
-    moved_aside: Option<PathBuf>,
-    connection: Arc<Mutex<Connection>>,
-}
+pub struct SqliteJournal(Database);
 
 impl SqliteJournal {
     /// How many runs of a session are kept; those without an end are, in any case.
@@ -56,24 +52,15 @@ impl SqliteJournal {
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self, SchedulerError> {
         let path = path.into();
         let name = path.display().to_string();
-        let opened = spawn_blocking(move || file::open(&path).map(|opened| (path, opened))).await;
-        let opened = opened.map_err(|error| Failure::Stopped(error.to_string()));
-        let (path, opened) = opened
-            .flatten()
-            .map_err(|failure| failure.explain(name, "cannot open it"))?;
-        if let Some(aside) = &opened.moved_aside {
-            tracing::warn!(journal = %path.display(), aside = %aside.display(), "a damaged journal was moved aside");
-        }
-        Ok(Self {
-            path,
-            moved_aside: opened.moved_aside,
-            connection: Arc::new(Mutex::new(opened.connection)),
-        })
+        let opened = Database::open(path, &schema::FORMAT).await;
+        opened
+            .map(Self)
+            .map_err(|failure| explain(failure, name, "cannot open it"))
     }
 
     /// Where a damaged journal was moved to when this one was opened.
     pub fn moved_aside(&self) -> Option<&Path> {
-        self.moved_aside.as_deref()
+        self.0.moved_aside()
     }
 
     /// Does something with the database on a thread that may wait.
@@ -82,18 +69,14 @@ impl SqliteJournal {
         action: &str,
         query: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, SchedulerError> {
-        let connection = Arc::clone(&self.connection);
-        // A panic in a transaction has rolled it back.
-        let done = spawn_blocking(move || query(&mut connection.lock().unwrap_or_else(PoisonError::into_inner)));
-        let done = done.await.map_err(|error| Failure::Stopped(error.to_string()));
-        done.flatten()
-            .map_err(|failure| failure.explain(self.to_string(), action))
+        let done = self.0.with(query).await;
+        done.map_err(|failure| explain(failure, self.to_string(), action))
     }
 }
 
 impl fmt::Display for SqliteJournal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.path.display().fmt(f)
+        self.0.path().display().fmt(f)
     }
 }
 
@@ -138,43 +121,17 @@ impl Journal for SqliteJournal {
     }
 }
 
-/// What goes wrong with the file.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Sqlite(#[from] rusqlite::Error),
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-    #[error("{0}")]
-    Refused(String),
-    #[error("{0}")]
-    Stopped(String),
-}
-
-impl Failure {
-    /// Whether SQLite says that the file is damaged.
-    fn is_damage(&self) -> bool {
-        let code = match self {
-            Self::Sqlite(error) => error.sqlite_error_code(),
-            _ => None,
-        };
-        matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
-    }
-
-    fn explain(self, journal: String, action: &str) -> SchedulerError {
-        match self {
-            Self::Refused(reason) => SchedulerError::CorruptJournal { journal, reason },
-            failure if failure.is_damage() || matches!(failure, Self::Json(_)) => SchedulerError::CorruptJournal {
-                journal,
-                reason: format!("{action}: {failure}"),
-            },
-            failure => SchedulerError::Journal {
-                journal,
-                action: action.to_owned(),
-                source: failure.into(),
-            },
-        }
+fn explain(failure: Failure, journal: String, action: &str) -> SchedulerError {
+    match failure {
+        Failure::Refused(reason) => SchedulerError::CorruptJournal { journal, reason },
+        failure if failure.is_damage() || matches!(failure, Failure::Json(_)) => SchedulerError::CorruptJournal {
+            journal,
+            reason: format!("{action}: {failure}"),
+        },
+        failure => SchedulerError::Journal {
+            journal,
+            action: action.to_owned(),
+            source: failure.into(),
+        },
     }
 }

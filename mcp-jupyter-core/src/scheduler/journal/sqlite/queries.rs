@@ -2,10 +2,10 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehav
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Failure;
 use crate::model::{CellId, CellRef, RunId, SessionId};
 use crate::scheduler::journal::{Checkpoint, Entry, KEPT_RUNS, Logged, Unfinished};
 use crate::scheduler::{Outcome, RunRecord};
+use crate::sqlite::{Failure, all};
 
 fn json(value: &impl Serialize) -> Result<String, Failure> {
     Ok(serde_json::to_string(value)?)
@@ -17,18 +17,6 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
 
 fn parse_if_any<T: DeserializeOwned>(text: Option<&str>) -> Result<Option<T>, Failure> {
     text.map(parse).transpose()
-}
-
-/// All rows of a query.
-fn all<T>(
-    connection: &Connection,
-    query: &str,
-    key: impl rusqlite::Params,
-    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-) -> Result<Vec<T>, Failure> {
-    let mut statement = connection.prepare(query)?;
-    let rows = statement.query_map(key, read)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 pub(super) fn load(connection: &mut Connection, session: &SessionId) -> Result<Option<Logged>, Failure> {

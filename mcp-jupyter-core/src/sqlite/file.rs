@@ -8,53 +8,17 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::Failure;
+use super::{Failure, Format};
 
-/// What tells our files from those of other programs: `MJsc`.
-const APPLICATION_ID: i32 = 0x4d4a_7363;
-
-/// Where SQLite keeps that in the first bytes of a file, and what comes before.
+/// Where SQLite keeps the application id in the first bytes of a file, and what those begin with.
 const APPLICATION_ID_OFFSET: usize = 68;
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// How long to wait for another process that writes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many damaged files may lie beside a journal.
+/// How many damaged files may lie beside one.
 const MOST_ASIDE: u32 = 1000;
-
-/// What brings a file from the version of its place in this list to the next one.
-const MIGRATIONS: [&str; 1] = ["
-    CREATE TABLE sessions (
-        session TEXT PRIMARY KEY NOT NULL,
-        live TEXT,
-        document TEXT
-    );
-    CREATE TABLE changes (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
-        session TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE,
-        change TEXT NOT NULL
-    );
-    CREATE INDEX changes_of_session ON changes (session, seq);
-    CREATE TABLE runs (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
-        run TEXT NOT NULL UNIQUE,
-        session TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE,
-        request TEXT NOT NULL,
-        plan TEXT NOT NULL,
-        ended TEXT
-    );
-    CREATE INDEX runs_of_session ON runs (session, seq);
-    CREATE TABLE executions (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
-        run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
-        cell TEXT NOT NULL,
-        cell_index INTEGER NOT NULL,
-        attempt INTEGER NOT NULL,
-        outcome TEXT,
-        UNIQUE (run, cell, attempt)
-    );
-"];
 
 pub(super) struct Opened {
     pub(super) connection: Connection,
@@ -62,20 +26,21 @@ pub(super) struct Opened {
 }
 
 /// Opens the file or makes one; one of ours that is damaged is moved aside first.
-pub(super) fn open(path: &Path) -> Result<Opened, Failure> {
+pub(super) fn open(path: &Path, format: &Format) -> Result<Opened, Failure> {
     let _turn = take_turn(path)?;
     create(path)?;
-    match open_sound(path) {
-        Err(failure) if failure.is_damage() && is_ours(path) => {
+    match open_sound(path, format) {
+        Err(failure) if failure.is_damage() && is_ours(path, format) => {
             let aside = move_aside(path)?;
             create(path)?;
             Ok(Opened {
-                connection: open_sound(path)?,
+                connection: open_sound(path, format)?,
                 moved_aside: Some(aside),
             })
         }
         Err(failure) if failure.is_damage() => Err(Failure::Refused(format!(
-            "it is no journal ({failure}); it was left as it is"
+            "it is no {} ({failure}); it was left as it is",
+            format.noun
         ))),
         opened => Ok(Opened {
             connection: opened?,
@@ -111,13 +76,13 @@ fn private() -> OpenOptions {
     options
 }
 
-fn open_sound(path: &Path) -> Result<Connection, Failure> {
+fn open_sound(path: &Path, format: &Format) -> Result<Connection, Failure> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(PATIENCE)?;
-    recognise(&connection)?;
+    recognise(&connection, format)?;
     check(&connection)?;
-    migrate(&mut connection)?;
+    migrate(&mut connection, format)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
@@ -129,21 +94,21 @@ fn number(connection: &Connection, pragma: &str) -> Result<i32, Failure> {
 }
 
 /// Refuses what is not ours, or of a version that we do not know.
-fn recognise(connection: &Connection) -> Result<(), Failure> {
+fn recognise(connection: &Connection, format: &Format) -> Result<(), Failure> {
     let application = number(connection, "application_id")?;
     let count = "SELECT count(*) FROM sqlite_schema";
     let tables: u32 = connection.query_row(count, [], |row| row.get(0))?;
     let version = version(connection)?;
-    if application != APPLICATION_ID && (application != 0 || version != 0 || tables != 0) {
+    if application != format.application_id && (application != 0 || version != 0 || tables != 0) {
         let reason = "it is the database of another program; it was left as it is";
         return Err(Failure::Refused(reason.to_owned()));
     }
-    if version <= MIGRATIONS.len() {
+    if version <= format.migrations.len() {
         return Ok(());
     }
     Err(Failure::Refused(format!(
         "it was written by a newer version of this program (format {version}, and this one knows {}); it was left as it is",
-        MIGRATIONS.len()
+        format.migrations.len()
     )))
 }
 
@@ -164,30 +129,30 @@ fn check(connection: &Connection) -> Result<(), Failure> {
 
 /// Brings the file up to date. This is done before it has a write-ahead log, so that the file itself says from its
 /// beginning whose it is.
-fn migrate(connection: &mut Connection) -> Result<(), Failure> {
-    if version(connection)? == MIGRATIONS.len() {
+fn migrate(connection: &mut Connection, format: &Format) -> Result<(), Failure> {
+    if version(connection)? == format.migrations.len() {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have been faster.
-    for migration in &MIGRATIONS[version(&transaction)?..] {
+    for migration in &format.migrations[version(&transaction)?..] {
         transaction.execute_batch(migration)?;
     }
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "application_id", format.application_id)?;
     transaction.pragma_update(
         None,
         "user_version",
-        u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX),
+        u32::try_from(format.migrations.len()).unwrap_or(u32::MAX),
     )?;
     transaction.commit()?;
     Ok(())
 }
 
-/// Whether the first bytes of a file that SQLite cannot read are those of a journal.
-fn is_ours(path: &Path) -> bool {
+/// Whether the first bytes of a file that SQLite cannot read are those of one of ours.
+fn is_ours(path: &Path, format: &Format) -> bool {
     let mut start = [0; APPLICATION_ID_OFFSET + 4];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
-    read.is_ok() && start.starts_with(MAGIC) && start[APPLICATION_ID_OFFSET..] == APPLICATION_ID.to_be_bytes()
+    read.is_ok() && start.starts_with(MAGIC) && start[APPLICATION_ID_OFFSET..] == format.application_id.to_be_bytes()
 }
 
 /// Gives the file, with those that SQLite has put beside it, a name that nothing has.
