@@ -36,6 +36,24 @@ impl Exit {
         }
     }
 
+    /// How another process of this program has ended.
+    pub(crate) fn from_code(code: i32) -> Self {
+        let all = [
+            Self::Ok,
+            Self::Failed,
+            Self::Usage,
+            Self::BadNotebook,
+            Self::KernelStart,
+            Self::KernelDied,
+            Self::TimedOut,
+            Self::Interrupted,
+            Self::Terminated,
+        ];
+        all.into_iter()
+            .find(|exit| i32::from(exit.code()) == code)
+            .unwrap_or(Self::Failed)
+    }
+
     /// The first failure counts, in the order in which the notebooks were named.
     pub(crate) fn first_failure(exits: impl IntoIterator<Item = Self>) -> Self {
         exits.into_iter().find(|exit| *exit != Self::Ok).unwrap_or_default()

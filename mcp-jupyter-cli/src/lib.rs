@@ -9,6 +9,7 @@ mod draw;
 mod error;
 mod exit;
 mod job;
+mod keeping;
 mod preview;
 mod report;
 mod signals;
@@ -36,6 +37,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Plan(args) => commands::plan(&args),
         Command::Graph(args) => commands::graph(&args),
         Command::Watch(args) => on_runtime(commands::watch(*args)),
+        Command::Start(args) => on_runtime(commands::start(*args)),
+        Command::Sync(args) => on_runtime(commands::sync(*args)),
+        Command::RunStatus(args) => on_runtime(commands::run_status(args)),
+        Command::Interrupt(args) => on_runtime(commands::interrupt(args)),
+        Command::Restart(args) => on_runtime(commands::restart(args)),
+        Command::Stop(args) => on_runtime(commands::stop(args)),
+        Command::Sessions(args) => on_runtime(commands::sessions(args)),
         Command::Papermill(args) => on_runtime(commands::papermill(*args)),
         Command::Assets(args) => on_runtime(commands::assets(args.command)),
         Command::Inspect(args) => commands::inspect(&args),

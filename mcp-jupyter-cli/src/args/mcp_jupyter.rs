@@ -7,6 +7,9 @@ use super::AssetsArgs;
 use super::papermill::PapermillArgs;
 use super::plan::{GraphArgs, PlanArgs};
 use super::run::RunArgs;
+use super::sessions::{
+    InterruptArgs, RestartArgs, RunStatusArgs, SessionsArgs, StartArgs, StateArgs, StopArgs, SyncArgs,
+};
 use super::watch::WatchArgs;
 
 /// Run Jupyter notebooks: every output kept, the notebook always saved, no kernel left behind.
@@ -23,6 +26,13 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     Graph(GraphArgs),
     Watch(Box<WatchArgs>),
+    Start(Box<StartArgs>),
+    Sync(Box<SyncArgs>),
+    RunStatus(RunStatusArgs),
+    Interrupt(InterruptArgs),
+    Restart(RestartArgs),
+    Stop(StopArgs),
+    Sessions(SessionsArgs),
     Papermill(Box<PapermillArgs>),
     Assets(AssetsArgs),
     Inspect(InspectArgs),
@@ -46,6 +56,7 @@ Exit codes:
   143  terminated (SIGTERM)
 
 Environment:
+  MCP_JUPYTER_STATE_DIR   where sessions and their kernels are kept
   NO_COLOR, FORCE_COLOR   never, or always, colour tracebacks and messages
   MCP_JUPYTER_LOG         what to log on stderr, such as `info` or `mcp_jupyter_core=debug` (default: warn)";
 
@@ -60,12 +71,15 @@ pub(crate) struct InspectArgs {
     pub(crate) json: bool,
 }
 
-/// List the kernels that notebooks can run on
+/// List the kernels that notebooks can run on, and those that live
 #[derive(Debug, Args)]
 pub(crate) struct KernelsArgs {
     /// Look into the environment of this Python first
     #[arg(long, value_name = "PATH")]
     pub(crate) python: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
 
     /// Print JSON
     #[arg(long)]

@@ -5,6 +5,7 @@ mod mcp_jupyter;
 mod papermill;
 mod plan;
 mod run;
+mod sessions;
 mod values;
 mod watch;
 
@@ -16,4 +17,8 @@ pub(crate) use mcp_jupyter::{Cli, Command, CompletionsArgs, DoctorArgs, InspectA
 pub(crate) use papermill::{LogLevel, PapermillArgs};
 pub(crate) use plan::{GraphArgs, GraphFormat, PlanArgs, PlanFormat, PlanRequestArgs, PreviewArgs};
 pub(crate) use run::{DestinationArgs, DisplayArgs, KernelArgs, ParameterArgs, RedactArg, RunArgs, TransportArg};
+pub(crate) use sessions::{
+    AttachArgs, InterruptArgs, ListSessionsArgs, RecoverArgs, RestartArgs, RunStatusArgs, SessionsArgs,
+    SessionsCommand, ShowSessionArgs, StartArgs, StateArgs, StopArgs, SyncArgs, SyncAssetsArgs,
+};
 pub(crate) use watch::WatchArgs;

@@ -230,7 +230,7 @@ impl OnErrorArg {
     }
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Display")]
 pub(crate) struct DisplayArgs {
     /// Show what cells print and display, on stderr

@@ -1,11 +1,13 @@
 use mcp_jupyter_core::Error;
 use mcp_jupyter_core::kernel::local::LocalProvisioner;
 use mcp_jupyter_core::kernel::{KernelProvisioner, KernelSpec};
+use mcp_jupyter_core::session::{LocalSessions, SessionRecord};
 use serde_json::{Value, json};
 
-use crate::args::KernelsArgs;
+use crate::args::{KernelsArgs, StateArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::keeping;
 use crate::report;
 
 /// Lists the kernelspecs that are found, in the order in which names are sorted.
@@ -14,9 +16,13 @@ pub(crate) async fn kernels(args: KernelsArgs) -> Result<Exit, CliError> {
         LocalProvisioner::new().with_python(python)
     });
     let specs = provisioner.kernelspecs().await.map_err(Error::from)?;
+    let running = running(&args.state).await?;
     if args.json {
-        report::show_json(&json!({ "specs": specs.iter().map(describe).collect::<Vec<_>>(), "running": [] }));
-    } else if specs.is_empty() {
+        let specs: Vec<Value> = specs.iter().map(describe).collect();
+        report::show_json(&json!({ "specs": specs, "running": running }));
+        return Ok(Exit::Ok);
+    }
+    if specs.is_empty() {
         report::show_note("no kernels were found; `mcp-jupyter doctor` says what is missing");
     } else {
         report::show_table(
@@ -24,7 +30,57 @@ pub(crate) async fn kernels(args: KernelsArgs) -> Result<Exit, CliError> {
             &specs.iter().map(row).collect::<Vec<_>>(),
         );
     }
+    if !running.is_empty() {
+        report::show_data(b"\n");
+        let rows: Vec<Vec<String>> = running.iter().map(running_row).collect();
+        report::show_table(&["RUNNING", "KERNEL", "PROCESS", "STARTED", "NOTEBOOK"], &rows);
+    }
     Ok(Exit::Ok)
+}
+
+/// The kernels of sessions that live.
+async fn running(state: &StateArgs) -> Result<Vec<Value>, CliError> {
+    let folder = match &state.state {
+        Some(folder) => folder.clone(),
+        None => LocalSessions::default_dir()?,
+    };
+    // Looking makes nothing.
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let sessions = keeping::open_existing(state).await?;
+    let records = sessions.store().list().await?;
+    let kernels = sessions.kernels().list().map_err(Error::from)?;
+    let living = kernels.into_iter().filter(|kernel| kernel.is_alive);
+    Ok(living
+        .map(|kernel| {
+            let is_bound = |record: &&SessionRecord| {
+                record
+                    .kernel
+                    .as_ref()
+                    .is_some_and(|bound| bound.kernel_id == kernel.kernel_id)
+            };
+            let notebook = records.iter().find(is_bound).map(|record| record.path.clone());
+            let mut described = json!(kernel);
+            described["notebook"] = json!(notebook);
+            described
+        })
+        .collect())
+}
+
+fn running_row(kernel: &Value) -> Vec<String> {
+    let text = |name: &str| match &kernel[name] {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    };
+    vec![
+        text("kernel_id"),
+        text("spec"),
+        text("pid"),
+        text("started"),
+        text("notebook"),
+    ]
 }
 
 fn row(spec: &KernelSpec) -> Vec<String> {

@@ -158,7 +158,7 @@ fn offload(args: &DestinationArgs) -> Result<Option<Offload>, CliError> {
     }))
 }
 
-pub(super) fn transport(args: &KernelArgs) -> Option<Transport> {
+pub(crate) fn transport(args: &KernelArgs) -> Option<Transport> {
     args.transport.map(|transport| match transport {
         TransportArg::Ipc => Transport::Ipc,
         TransportArg::Tcp => Transport::Tcp,
@@ -166,7 +166,7 @@ pub(super) fn transport(args: &KernelArgs) -> Option<Transport> {
 }
 
 /// The kernels' folder, which has to exist.
-pub(super) fn cwd(folder: Option<PathBuf>, default: Cwd) -> Result<Cwd, CliError> {
+pub(crate) fn cwd(folder: Option<PathBuf>, default: Cwd) -> Result<Cwd, CliError> {
     match folder {
         None => Ok(default),
         Some(folder) if folder.is_dir() => Ok(Cwd::Folder(folder)),

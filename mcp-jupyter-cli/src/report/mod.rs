@@ -212,6 +212,14 @@ pub(crate) fn stream_data(data: &[u8]) -> io::Result<bool> {
     }
 }
 
+/// Lets go of stdout and stderr: whoever reads them may wait for their end.
+pub(crate) fn close() {
+    if let Ok(nowhere) = std::fs::OpenOptions::new().write(true).open("/dev/null") {
+        let _ = nix::unistd::dup2_stdout(&nowhere);
+        let _ = nix::unistd::dup2_stderr(&nowhere);
+    }
+}
+
 /// Writes data to stdout; a reader that has gone away is no failure.
 pub(crate) fn show_data(data: &[u8]) {
     let mut stdout = io::stdout().lock();

@@ -15,6 +15,7 @@ mod plans;
 mod runs;
 mod saving;
 mod selections;
+mod sessions;
 mod signals;
 mod usage;
 mod watching;

@@ -76,7 +76,7 @@ impl RunLoop {
         if let Err(error) = ended {
             self.warn(sentence(&error));
         }
-        self.after_saving(saved, outcome)
+        self.after_saving(saved.map(drop), outcome)
     }
 }
 

@@ -162,6 +162,21 @@ pub enum CellOutcome {
     Incomplete,
 }
 
+impl CellOutcome {
+    /// The outcome in a word, as it is written in JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error { .. } => "error",
+            Self::Aborted => "aborted",
+            Self::Interrupted => "interrupted",
+            Self::TimedOut { .. } => "timed_out",
+            Self::KernelDied { .. } => "kernel_died",
+            Self::Incomplete => "incomplete",
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]

@@ -13,6 +13,7 @@ use crate::model::{CellRef, Json, JsonMap};
 use crate::redaction::Redactor;
 use crate::scheduler::{Dispatch, Observation, OnError, Outcome, SchedulerError, Step};
 use crate::session::notebook::Durability;
+use crate::session::{ExecutionEnd, SessionError};
 
 use super::cell_outputs::OutputChange;
 use super::event::{CellOutcome, EscalationStep, RunEvent, RunOutcome};
@@ -21,6 +22,7 @@ use super::live_kernel::{Helper, LiveKernel};
 use super::observer::{self, Seen};
 use super::outcome::{failed, outcome_for_scheduler, outcome_of_reply, sentence};
 use super::run::RunLoop;
+use super::saver::Kept;
 
 /// An answer that is awaited, and the header of the request for it.
 type Answer = BoxFuture<'static, (Header, Option<String>)>;
@@ -102,15 +104,37 @@ impl RunLoop {
         self.ending = self.end_of_run(cell, &reply.outcome).or(failure);
         let outcome = outcome_for_scheduler(&reply.outcome);
         let observation = self.observed(live, dispatch, &reply).await;
+        let seconds = started.elapsed().as_secs_f64();
+        self.note_end(live, cell, dispatch, &reply.outcome, seconds);
         self.emit(RunEvent::CellFinished {
             cell: cell.clone(),
             accepted: self.ending.is_none() && self.accepts(&reply.outcome, dispatch),
             outcome: reply.outcome,
             execution_count,
-            seconds: started.elapsed().as_secs_f64(),
+            seconds,
         });
         self.saver.cell_ended();
         (outcome, observation)
+    }
+
+    /// For the history of the cell.
+    fn note_end(
+        &mut self,
+        live: &LiveKernel,
+        cell: &CellRef,
+        dispatch: &Dispatch,
+        outcome: &CellOutcome,
+        seconds: f64,
+    ) {
+        let end = ExecutionEnd {
+            run_id: dispatch.run_id.clone(),
+            attempt: dispatch.attempt,
+            outcome: outcome.name().to_owned(),
+            seconds,
+            epoch: live.epoch.0,
+            source: dispatch.source.to_string(),
+        };
+        self.saver.ended(&cell.id, end);
     }
 
     /// How the run ends with an execution that ends it whatever the scheduler's policy is.
@@ -307,8 +331,11 @@ impl RunLoop {
     }
 
     pub(super) fn apply(&mut self, live: &mut LiveKernel, cell: &CellRef, change: OutputChange) {
-        let (log, summary) = (&self.log, &mut self.summary);
+        let (log, summary, saver) = (&self.log, &mut self.summary, &mut self.saver);
         let tell = |event: RunEvent| {
+            if let RunEvent::OutputUpdated { cell, .. } = &event {
+                saver.touch(&cell.id);
+            }
             summary.apply(&event);
             if log.is_read() {
                 log.push(event);
@@ -380,10 +407,27 @@ impl RunLoop {
     async fn save_point(&mut self, live: &mut LiveKernel) {
         self.take_strays(live).await;
         match self.saver.save(&self.notebook, Durability::Process).await {
-            Ok(true) => live.acknowledge().await,
-            Ok(false) => {}
-            Err(error) => self.warn(format!("the notebook was not saved: {}", sentence(&error))),
+            Ok(kept) => {
+                if let Some(error) = self.note_kept(live, kept).await {
+                    self.warn_once(format!("the notebook is saved later: {}", sentence(&error)));
+                }
+            }
+            Err(error) => self.warn_once(format!("the notebook was not saved: {}", sentence(&error))),
         }
+    }
+
+    /// What is kept, the kernel need not keep; gives why the file does not have it yet.
+    pub(super) async fn note_kept(&mut self, live: &mut LiveKernel, kept: Kept) -> Option<SessionError> {
+        let Kept::Safely { left_out, not_in_file } = kept else {
+            return None;
+        };
+        for cell in left_out {
+            self.warn_once(format!(
+                "cell {cell} was edited or removed while it was executed: its outputs were left out"
+            ));
+        }
+        live.acknowledge().await;
+        not_in_file
     }
 
     /// Takes in what belongs to no execution in progress and is there.

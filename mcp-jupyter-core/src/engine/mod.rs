@@ -10,6 +10,8 @@ mod document;
 mod event;
 mod event_log;
 mod execution;
+#[cfg(all(feature = "local", feature = "sqlite"))]
+mod kept_sessions;
 mod limits;
 mod live_kernel;
 mod names;
@@ -38,9 +40,12 @@ use tokio::task::JoinHandle;
 
 pub use document::planner;
 pub use event::{CellOutcome, EscalationStep, RunEvent, RunOutcome, StopCause};
+#[cfg(all(feature = "local", feature = "sqlite"))]
+pub use kept_sessions::{KeptSessions, OpenedSession, Turn};
 pub use limits::RunControl;
 pub use offload::{Inlined, METADATA_KEY, Offload, Offloaded, inline};
 pub use request::{Attachment, InputSource, RunRequest, Save, SavePolicy, SessionRequest, SessionRun};
+pub use saver::StoredIn;
 pub use selection::Selection;
 pub use session::Session;
 pub use summary::{CellSummary, Summary};

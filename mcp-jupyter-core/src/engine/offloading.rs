@@ -20,6 +20,7 @@ impl RunLoop {
             Some(offload) => self.apply_offloading(live, cell, change, &offload).await,
             None => self.apply(live, cell, change),
         }
+        self.saver.touch(&cell.id);
         self.saver.changed();
     }
 
@@ -103,6 +104,7 @@ impl RunLoop {
         if let Err(error) = self.streams.close(offload, notebook, &name, cell).await {
             self.warn_of(cell, &error);
         }
+        self.saver.touch(cell);
         self.saver.changed();
     }
 

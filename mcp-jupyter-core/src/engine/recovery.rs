@@ -168,10 +168,10 @@ impl RunLoop {
     pub(super) async fn leave(&mut self, live: &mut LiveKernel, outcome: RunOutcome) -> RunOutcome {
         self.record_widgets(live);
         live.outputs.leave(&self.notebook);
-        let saved = self.save().await;
-        if matches!(saved, Ok(true)) {
-            live.acknowledge().await;
-        }
+        let saved = match self.save().await {
+            Ok(kept) => self.note_kept(live, kept).await.map_or(Ok(()), Err),
+            Err(error) => Err(error),
+        };
         self.after_saving(saved, outcome)
     }
 }

@@ -13,6 +13,7 @@ use crate::scheduler::{KernelEpoch, Mode, OnError, OnKernelDeath, Target};
 use crate::session::notebook::{Notebook, SharedFile};
 
 use super::offload::Offload;
+use super::saver::StoredIn;
 use super::selection::Selection;
 
 const IN_MEMORY_HISTORY: &str = "--HistoryManager.hist_file=:memory:";
@@ -115,7 +116,7 @@ pub struct Attachment {
     pub is_new: bool,
 }
 
-fn with_history_in_memory(mut kernel: LaunchRequest) -> LaunchRequest {
+pub(super) fn with_history_in_memory(mut kernel: LaunchRequest) -> LaunchRequest {
     if kernel.spec.is_ipykernel() {
         kernel.extra_arguments.push(IN_MEMORY_HISTORY.to_owned());
     }
@@ -148,6 +149,8 @@ pub struct SessionRun {
     /// A file of this notebook that others write too. Results are merged into it as cells end, as far as that can be done
     /// at the time: where the file is no notebook just then, the next time.
     pub write_back: Option<Arc<Mutex<SharedFile>>>,
+    /// A store of sessions that results are recorded in, and that merges them into the notebook's file.
+    pub stored_in: Option<StoredIn>,
     /// Where outputs go that are too large for the notebook; they stay in it if none.
     pub offload: Option<Offload>,
     /// Masks secrets in all that cells output, before it is told, saved or stored; nothing is masked if none.
@@ -175,6 +178,7 @@ impl Default for SessionRun {
             verify: true,
             save: None,
             write_back: None,
+            stored_in: None,
             offload: None,
             redactor: None,
             record_timing: true,

@@ -15,6 +15,7 @@ use crate::scheduler::{
     Dispatch, Document, KernelEpoch, Observation, Outcome, Plan, Report, RunEnd, Scheduler, SchedulerError,
     SessionStatus, SkipReason, SkippedCell, StartedRun, Step,
 };
+use crate::session::SessionError;
 use crate::session::notebook::{Cell, Durability, Notebook};
 
 use super::FinishedRun;
@@ -25,7 +26,7 @@ use super::live_kernel::LiveKernel;
 use super::offload::OpenStreams;
 use super::outcome::{failed, sentence};
 use super::redacting::Redacting;
-use super::saver::Saver;
+use super::saver::{Kept, Saver};
 use super::setup::Setup;
 use super::summary::Summary;
 
@@ -58,6 +59,8 @@ pub(super) struct RunLoop {
     /// The streams that have become too large for the notebook.
     pub(super) streams: OpenStreams,
     pub(super) redacting: Option<Redacting>,
+    /// What was warned of and may come again.
+    warned: HashSet<String>,
     /// How many executions have begun.
     pub(super) position: usize,
     /// How the run ends, where that is known before the scheduler says so.
@@ -89,6 +92,7 @@ impl RunLoop {
             pending: HashSet::new(),
             streams: OpenStreams::default(),
             redacting: setup.redactor.clone().map(Redacting::new),
+            warned: HashSet::new(),
             position: 0,
             ending: None,
             setup,
@@ -104,6 +108,13 @@ impl RunLoop {
 
     pub(super) fn warn(&mut self, message: String) {
         self.emit(RunEvent::Warning { message });
+    }
+
+    /// Warns unless that was said before.
+    pub(super) fn warn_once(&mut self, message: String) {
+        if self.warned.insert(message.clone()) {
+            self.warn(message);
+        }
     }
 
     pub(super) fn notebook(&mut self) -> &mut Notebook {
@@ -247,6 +258,7 @@ impl RunLoop {
         let cells = Arc::make_mut(&mut self.notebook).cells_mut().iter_mut();
         for cell in cells.filter(|cell| self.pending.contains(cell.id())) {
             live.outputs.reset(cell);
+            self.saver.touch(cell.id());
         }
     }
 
@@ -374,6 +386,7 @@ impl RunLoop {
             redacting.discard(&cell.id);
         }
         live.outputs.reset(self.cell(cell));
+        self.saver.touch(&cell.id);
         self.pending.remove(&cell.id);
         self.run_cell(live, cell, dispatch, begun).await
     }
@@ -436,11 +449,7 @@ impl RunLoop {
     }
 
     /// The outcome of a run that was saved, or not.
-    pub(super) fn after_saving(
-        &mut self,
-        saved: Result<bool, crate::session::SessionError>,
-        outcome: RunOutcome,
-    ) -> RunOutcome {
+    pub(super) fn after_saving(&mut self, saved: Result<(), SessionError>, outcome: RunOutcome) -> RunOutcome {
         let Err(error) = saved else { return outcome };
         self.warn(format!("the notebook was not saved: {}", sentence(&error)));
         if outcome == RunOutcome::Ok {
@@ -450,8 +459,8 @@ impl RunLoop {
         }
     }
 
-    /// Saves the notebook as the run leaves it; tells whether it is saved.
-    pub(super) async fn save(&mut self) -> Result<bool, crate::session::SessionError> {
+    /// Saves the notebook as the run leaves it.
+    pub(super) async fn save(&mut self) -> Result<Kept, SessionError> {
         self.saver.save(&self.notebook, Durability::Power).await
     }
 }

@@ -9,6 +9,7 @@ use crate::session::notebook::{Notebook, SharedFile};
 
 use super::offload::Offload;
 use super::request::{InputSource, RunRequest, Save, SessionRun};
+use super::saver::StoredIn;
 use super::selection::{Part, Resumed};
 
 /// A run before it starts.
@@ -32,6 +33,7 @@ pub(super) struct Setup {
     pub(super) input: Option<Arc<dyn InputSource>>,
     pub(super) save: Option<Save>,
     pub(super) write_back: Option<Arc<Mutex<SharedFile>>>,
+    pub(super) stored_in: Option<StoredIn>,
     pub(super) offload: Option<Offload>,
     pub(super) redactor: Option<Redactor>,
 }
@@ -65,6 +67,7 @@ impl Setup {
             input: request.input,
             save: request.save,
             write_back: None,
+            stored_in: None,
             offload: request.offload,
             redactor: request.redactor,
         };
@@ -98,6 +101,7 @@ impl Setup {
             input: run.input,
             save: run.save,
             write_back: run.write_back,
+            stored_in: run.stored_in,
             offload: run.offload,
             redactor: run.redactor,
         }
@@ -109,7 +113,8 @@ impl Setup {
             let file = file.lock().unwrap_or_else(PoisonError::into_inner);
             file.path().to_owned()
         });
-        let path = self.save.as_ref().map(|save| save.path.clone()).or(shared);
+        let stored = self.stored_in.as_ref().map(|stored| stored.path.clone());
+        let path = self.save.as_ref().map(|save| save.path.clone()).or(shared).or(stored);
         path.map_or_else(String::new, |path| {
             let path = std::path::absolute(&path).unwrap_or(path);
             path.to_string_lossy().into_owned()

@@ -48,6 +48,8 @@ pub struct KeptRecord {
     pub is_alive: bool,
     /// Whether it has a keeper.
     pub has_keeper: bool,
+    /// Whether it outlives whoever has started it.
+    pub is_kept: bool,
     /// How its process has ended, where that is known.
     pub death: Option<Death>,
     /// Why the keeper has ended it, where it has.
@@ -61,6 +63,7 @@ impl KeptRecord {
         Self {
             is_alive: description.kernel_runs(),
             has_keeper: home.has_keeper(),
+            is_kept: description.is_kept,
             kernel_id: description.kernel_id,
             spec: description.request.spec.name,
             pid: description.generation.pid,

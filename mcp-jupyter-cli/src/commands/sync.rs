@@ -1,0 +1,102 @@
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use mcp_jupyter_core::engine::Offload;
+use mcp_jupyter_core::session::notebook::Notebook;
+
+use crate::args::{SyncArgs, SyncAssetsArgs};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::job::{Input, TerminalInput};
+use crate::keeping::{self, Sync, SyncOptions};
+use crate::report::{self, Mode, Report};
+use crate::signals::Stops;
+
+use super::run::mode;
+
+/// Executes on a notebook's kernel what is stale.
+pub(crate) async fn sync(args: SyncArgs) -> Result<Exit, CliError> {
+    let path = args.notebook.clone();
+    if Input::new(&path) == Input::Stdin {
+        return Err(CliError::usage("standard input has no session: name a file"));
+    }
+    if args.no_wait {
+        return in_background();
+    }
+    let stops = Stops::listen()?;
+    // What cannot be read is said before anything is made of it.
+    Input::new(&path).read()?;
+    let shown = if args.announce {
+        Mode::Quiet
+    } else {
+        mode(&args.display)
+    };
+    let report = Report::new(shown, false);
+    let kernels = keeping::kernels(&args.kernel);
+    let sessions = keeping::open(&args.state, kernels.provisioner().clone()).await?;
+    let record = sessions.store().open(&path).await?;
+    let turn = keeping::take_turn(&sessions, &record, &report).await?;
+    let record = sessions.store().get(&record.id).await?;
+    let sync = Sync {
+        sessions: &sessions,
+        record: &record,
+        options: options(&args, &report)?,
+        report: &report,
+        stops,
+        turn,
+    };
+    let launch = async |notebook: &Notebook| keeping::launch(&kernels, &args.kernel, &record.path, notebook).await;
+    sync.run(launch, args.idle.limit()).await
+}
+
+fn options(args: &SyncArgs, report: &Report) -> Result<SyncOptions, CliError> {
+    Ok(SyncOptions {
+        mode: args.plan.mode.into(),
+        targets: args.plan.targets.clone(),
+        allow_expensive: args.plan.allow_expensive,
+        cell_timeout: args.timeout,
+        on_error: args.on_error.policy(),
+        restarts: args.restarts,
+        offload: offload(&args.assets)?,
+        input: TerminalInput::source(report.screen()).filter(|_| !args.announce),
+        announces: args.announce,
+    })
+}
+
+fn offload(args: &SyncAssetsArgs) -> Result<Option<Offload>, CliError> {
+    let Some(address) = &args.assets else {
+        return Ok(None);
+    };
+    let offload = Offload::new(super::assets::open(address)?);
+    Ok(Some(match args.asset_threshold {
+        Some(threshold) => offload.with_threshold(threshold),
+        None => offload,
+    }))
+}
+
+/// Has another process do it, and passes on the id of its run.
+fn in_background() -> Result<Exit, CliError> {
+    let failed = |source| CliError::Threads { source };
+    let arguments = std::env::args_os().skip(1).filter(|argument| argument != "--no-wait");
+    let mut child = Command::new(std::env::current_exe().map_err(failed)?)
+        .args(arguments)
+        .arg("--announce")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        // A terminal's Ctrl-C, or its end, is not for it.
+        .process_group(0)
+        .spawn()
+        .map_err(failed)?;
+    let mut run = String::new();
+    if let Some(out) = child.stdout.take() {
+        BufReader::new(out).read_line(&mut run).map_err(failed)?;
+    }
+    if run.is_empty() {
+        // It has said why.
+        let status = child.wait().map_err(failed)?;
+        return Ok(status.code().map_or(Exit::Failed, Exit::from_code));
+    }
+    report::show_data(run.as_bytes());
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,183 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use mcp_jupyter_core::engine::{
+    FinishedRun, InputSource, KeptSessions, Offload, OnError, OnKernelDeath, OpenedSession, Run, RunEvent, SessionRun,
+    Turn, resolve_target,
+};
+use mcp_jupyter_core::kernel::LaunchRequest;
+use mcp_jupyter_core::scheduler::Mode;
+use mcp_jupyter_core::session::SessionRecord;
+use mcp_jupyter_core::session::notebook::Notebook;
+
+use super::catch_up::{catch_up, newest};
+use super::obituary;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::job::Destination;
+use crate::report::{Report, Reporter};
+use crate::signals::Stops;
+
+/// How to execute.
+#[derive(Debug)]
+pub(crate) struct SyncOptions {
+    pub(crate) mode: Mode,
+    pub(crate) targets: Vec<String>,
+    pub(crate) allow_expensive: bool,
+    pub(crate) cell_timeout: Option<Duration>,
+    pub(crate) on_error: OnError,
+    pub(crate) restarts: u32,
+    pub(crate) offload: Option<Offload>,
+    pub(crate) input: Option<Arc<dyn InputSource>>,
+    /// Print the id of the run, once it has one, and nothing else.
+    pub(crate) announces: bool,
+}
+
+/// What has come of taking up what was left.
+#[derive(Debug, Default)]
+pub(crate) struct TakenUp {
+    /// The session with its kernel, where that lives.
+    pub(crate) opened: Option<OpenedSession>,
+    /// How what was left has ended. What has failed, or was lost, is executed again only when that is asked for once more.
+    pub(crate) exit: Exit,
+}
+
+/// Executes in one session.
+#[derive(Debug)]
+pub(crate) struct Sync<'a> {
+    pub(crate) sessions: &'a KeptSessions,
+    pub(crate) record: &'a SessionRecord,
+    pub(crate) options: SyncOptions,
+    pub(crate) report: &'a Report,
+    pub(crate) stops: Stops,
+    pub(crate) turn: Turn,
+}
+
+impl Sync<'_> {
+    /// Takes up what was left, and executes what is stale, on a new kernel where there is none: that is started with what
+    /// `launch` gives.
+    pub(crate) async fn run(
+        mut self,
+        launch: impl AsyncFnOnce(&Notebook) -> Result<LaunchRequest, CliError>,
+        idle_timeout: Option<Duration>,
+    ) -> Result<Exit, CliError> {
+        let TakenUp { opened: living, exit } = self.take_up().await?;
+        if exit != Exit::Ok {
+            return Ok(exit);
+        }
+        if let Some(stop) = self.stops.now() {
+            return Ok(stop.cause().into());
+        }
+        let notebook = newest(self.sessions, self.record).await?;
+        let opened = match living {
+            Some(opened) => opened,
+            None => {
+                let launch = launch(&notebook).await?;
+                let record = self.sessions.store().get(&self.record.id).await?;
+                let started = self.sessions.start(&self.turn, &record, launch, idle_timeout);
+                let mut early = self.stops.clone();
+                let opened = tokio::select! {
+                    biased;
+                    stop = early.first() => return Ok(stop.cause().into()),
+                    opened = started => opened?,
+                };
+                if let Some(exit) = catch_up(&mut self, &opened).await?.filter(|exit| *exit != Exit::Ok) {
+                    opened.session.detach().await;
+                    return Ok(exit);
+                }
+                opened
+            }
+        };
+        let run = opened.session.run(Arc::clone(&notebook), self.request(&notebook)?)?;
+        let finished = self.follow(run, &notebook).await;
+        opened.session.detach().await;
+        Ok(finished.summary.outcome.as_ref().map_or(Exit::Failed, Exit::from))
+    }
+
+    /// Takes up what was left on the kernel that there is.
+    pub(crate) async fn take_up(&mut self) -> Result<TakenUp, CliError> {
+        let had_kernel = self.record.kernel.is_some();
+        let Some(opened) = self.sessions.attach(&self.turn, self.record).await? else {
+            if had_kernel {
+                self.report.warning(&obituary(self.record, self.sessions));
+                self.sessions.remove_kernel(self.record).await?;
+            }
+            return Ok(TakenUp::default());
+        };
+        let exit = catch_up(self, &opened).await?.unwrap_or_default();
+        if !opened.is_dead() {
+            let opened = Some(opened);
+            return Ok(TakenUp { opened, exit });
+        }
+        self.report.warning(&obituary(self.record, self.sessions));
+        opened.session.detach().await;
+        drop(opened.kernel);
+        self.sessions.remove_kernel(self.record).await?;
+        Ok(TakenUp { opened: None, exit })
+    }
+
+    /// Takes up what was left on a kernel that was asked to end, and removes it.
+    pub(crate) async fn take_up_quietly(&mut self) -> Result<(), CliError> {
+        if let Some(opened) = self.sessions.attach(&self.turn, self.record).await? {
+            catch_up(self, &opened).await?;
+            opened.session.detach().await;
+        }
+        newest(self.sessions, self.record).await?;
+        Ok(self.sessions.remove_kernel(self.record).await?)
+    }
+
+    pub(super) fn request(&self, notebook: &Notebook) -> Result<SessionRun, CliError> {
+        let options = &self.options;
+        let targets = options.targets.iter().map(|text| resolve_target(notebook, text));
+        Ok(SessionRun {
+            mode: options.mode,
+            targets: targets.collect::<Result<_, _>>()?,
+            allow_expensive: options.allow_expensive,
+            cell_timeout: options.cell_timeout,
+            on_error: options.on_error,
+            on_kernel_death: match options.restarts {
+                0 => OnKernelDeath::Stop,
+                times => OnKernelDeath::Restart(times),
+            },
+            stored_in: Some(self.sessions.stored_in(self.record)),
+            offload: options.offload.clone(),
+            input: options.input.clone(),
+            ..SessionRun::default()
+        })
+    }
+
+    /// Reports a run to its end, and passes on what is asked of it.
+    pub(super) async fn follow(&mut self, mut run: Run, notebook: &Notebook) -> FinishedRun {
+        let name = self.record.path.display().to_string();
+        let destination = Destination::File(self.record.path.clone());
+        let mut reporter = self.report.reporter(&name, &destination);
+        reporter.begin(notebook.cells().iter().map(|cell| cell.source().to_owned()).collect());
+        let control = run.control();
+        if let Some(stop) = self.stops.now() {
+            stop.apply(&control);
+        }
+        loop {
+            tokio::select! {
+                event = run.next() => match event {
+                    Some(event) => self.tell(&event, &mut *reporter),
+                    None => return run.finish().await,
+                },
+                stop = self.stops.changed() => {
+                    stop.apply(&control);
+                    self.report.stopping(stop);
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, event: &RunEvent, reporter: &mut dyn Reporter) {
+        if let RunEvent::RunStarted { run_id, .. } = event
+            && std::mem::take(&mut self.options.announces)
+        {
+            crate::report::show_data(format!("{run_id}\n").as_bytes());
+            crate::report::close();
+        }
+        reporter.event(event);
+    }
+}

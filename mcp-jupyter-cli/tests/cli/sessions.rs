@@ -1,0 +1,304 @@
+//! Notebooks whose kernels outlive the commands that use them.
+
+use std::fs;
+use std::ops::Deref;
+use std::path::PathBuf;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+use crate::lab::{Finished, Lab, Running, printed};
+
+/// A lab whose sessions end with it.
+struct Keeping(Lab);
+
+impl Keeping {
+    fn new(sources: &[&str]) -> Option<Self> {
+        let lab = Lab::new()?;
+        lab.notebook("in.ipynb", sources);
+        Some(Self(lab))
+    }
+
+    fn sync(&self) -> Finished {
+        self.run(&["sync", "in.ipynb"])
+    }
+
+    /// Starts to execute, and waits for the first output of a cell.
+    fn start_sync(&self) -> Running {
+        let mut running = self.start(&["sync", "in.ipynb", "--json"]);
+        running.wait_for("output");
+        running
+    }
+
+    fn notebook(&self) -> Value {
+        self.json("in.ipynb")
+    }
+
+    fn printed(&self, cell: usize) -> String {
+        printed(&self.notebook(), cell)
+    }
+
+    fn session(&self) -> Value {
+        let shown = self.run(&["sessions", "show", "in.ipynb", "--json"]);
+        serde_json::from_str(&shown.stdout).unwrap()
+    }
+
+    fn kill(&self, which: &str) {
+        let pid = self.session()["kernel"][which].as_i64().unwrap();
+        kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
+    }
+
+    fn edit(&self, cell: usize, source: &str) {
+        let mut notebook = self.notebook();
+        notebook["cells"][cell]["source"] = source.into();
+        self.write("saving", &notebook.to_string());
+        fs::rename(self.path("saving"), self.path("in.ipynb")).unwrap();
+    }
+
+    /// Code that prints many lines, in the middle of which it waits for a file.
+    fn long(&self) -> (String, PathBuf) {
+        let go = self.path("go");
+        let code = format!(
+            "import os, time\nprint('begun', flush=True)\nwhile not os.path.exists('{}'):\n    time.sleep(0.01)\n\
+             for i in range(1000):\n    print(i, flush=True)",
+            go.display()
+        );
+        (code, go)
+    }
+}
+
+impl Deref for Keeping {
+    type Target = Lab;
+
+    fn deref(&self) -> &Lab {
+        &self.0
+    }
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        let listed = self.run(&["sessions", "list", "--json"]);
+        let sessions: Value = serde_json::from_str(&listed.stdout).unwrap_or_default();
+        for session in sessions.as_array().into_iter().flatten() {
+            self.run(&["stop", session["id"].as_str().unwrap()]);
+        }
+    }
+}
+
+fn lines() -> String {
+    let numbers = (0..1000).map(|number| format!("{number}\n"));
+    std::iter::once("begun\n".to_owned()).chain(numbers).collect()
+}
+
+#[test]
+fn names_live_from_shell_to_shell() {
+    let Some(lab) = Keeping::new(&["x = 41", "print(x + 1)", "import os; print(os.getpid())"]) else {
+        return;
+    };
+    let started = lab.run(&["start", "in.ipynb"]);
+    assert_eq!((started.code, started.stdout.as_str()), (0, ""), "{}", started.stderr);
+    assert!(
+        started.stderr.contains("in.ipynb has a kernel now"),
+        "{}",
+        started.stderr
+    );
+    let again = lab.run(&["start", "in.ipynb"]);
+    assert!(again.stderr.contains("has a kernel already"), "{}", again.stderr);
+    let first = lab.sync();
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    assert_eq!(lab.printed(1), "42\n");
+    let pid = lab.printed(2);
+    lab.edit(1, "print(x + 2)");
+    let second = lab.sync();
+    assert_eq!(second.code, 0, "{}", second.stderr);
+    assert_eq!((lab.printed(1), lab.printed(2)), ("43\n".to_owned(), pid.clone()));
+    let listed: Value = serde_json::from_str(&lab.run(&["kernels", "--json"]).stdout).unwrap();
+    assert_eq!(listed["running"][0]["pid"].to_string(), pid.trim());
+    assert_eq!(
+        listed["running"][0]["notebook"],
+        json!(fs::canonicalize(lab.path("in.ipynb")).unwrap())
+    );
+    let stopped = lab.run(&["stop", "in.ipynb"]);
+    assert_eq!(stopped.code, 0, "{}", stopped.stderr);
+    assert!(lab.is_clean());
+    assert_eq!(lab.session()["state"], "no kernel");
+}
+
+#[test]
+fn what_a_killed_client_has_begun_goes_on() {
+    let Some(lab) = Keeping::new(&["x = 1", "", "print('after', x, i)"]) else {
+        return;
+    };
+    let (code, go) = lab.long();
+    lab.edit(1, &code);
+    let mut running = lab.start_sync();
+    running.kill();
+    drop(running);
+    let status = lab.run(&["run-status", "in.ipynb", "--json"]);
+    let status: Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!(
+        (&status["state"], &status["running"]),
+        (&json!("interrupted"), &json!("cell-1"))
+    );
+    fs::write(go, "").unwrap();
+    let synced = lab.sync();
+    assert_eq!(synced.code, 0, "{}", synced.stderr);
+    assert_eq!(lab.printed(1), lines());
+    assert_eq!(lab.printed(2), "after 1 999\n");
+    let status = lab.run(&["run-status", status["run_id"].as_str().unwrap(), "--json"]);
+    let status: Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!(status["state"], "completed");
+    let executed: Vec<&Value> = status["executions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| &run["cell"])
+        .collect();
+    assert_eq!(executed, ["cell-0", "cell-1", "cell-2"], "each cell once");
+    assert_eq!(lab.notebook()["cells"][1]["execution_count"], 2);
+}
+
+#[test]
+fn a_cell_that_ended_unseen_is_in_the_notebook_after_recovery() {
+    let Some(lab) = Keeping::new(&["", "print('next')"]) else {
+        return;
+    };
+    let (code, go) = lab.long();
+    let done = lab.path("done");
+    lab.edit(0, &format!("{code}\nopen('{}', 'w').close()", done.display()));
+    let mut running = lab.start_sync();
+    running.kill();
+    drop(running);
+    fs::write(go, "").unwrap();
+    while !done.exists() {
+        std::thread::yield_now();
+    }
+    let recovered = lab.run(&["sessions", "recover"]);
+    assert_eq!(recovered.code, 0, "{}", recovered.stderr);
+    assert_eq!((lab.printed(0), lab.printed(1)), (lines(), "next\n".to_owned()));
+}
+
+#[test]
+fn a_keeper_that_is_killed_in_a_cell_is_replaced() {
+    let Some(lab) = Keeping::new(&["", "print(i)"]) else {
+        return;
+    };
+    let (code, go) = lab.long();
+    lab.edit(0, &code);
+    let mut running = lab.start_sync();
+    lab.kill("keeper_pid");
+    running.kill();
+    drop(running);
+    let shown = lab.session();
+    fs::write(go, "").unwrap();
+    let synced = lab.sync();
+    assert_eq!(
+        synced.code, 1,
+        "what nobody heard is not taken for whole: {}",
+        synced.stderr
+    );
+    let again = lab.sync();
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert_eq!((lab.printed(0), lab.printed(1)), (lines(), "999\n".to_owned()));
+    assert_eq!(lab.session()["kernel"]["pid"], shown["kernel"]["pid"]);
+}
+
+#[test]
+fn a_kernel_that_has_died_is_told_of_and_replaced() {
+    let Some(lab) = Keeping::new(&["x = 1", "print(x)"]) else {
+        return;
+    };
+    assert_eq!(lab.sync().code, 0);
+    lab.kill("pid");
+    while lab.session()["state"] != "dead" {
+        std::thread::yield_now();
+    }
+    let synced = lab.sync();
+    assert_eq!(synced.code, 0, "{}", synced.stderr);
+    assert!(synced.stderr.contains("ended by signal 9"), "{}", synced.stderr);
+    assert_eq!(lab.printed(1), "1\n");
+    let gone = lab.session();
+    lab.kill("keeper_pid");
+    lab.kill("pid");
+    let synced = lab.sync();
+    assert_eq!(synced.code, 0, "{}", synced.stderr);
+    assert_ne!(lab.session()["kernel"]["kernel_id"], gone["kernel"]["kernel_id"]);
+}
+
+#[test]
+fn a_run_in_the_background_is_followed_and_interrupted() {
+    let Some(lab) = Keeping::new(&["print('hello', flush=True)\nimport time\nwhile True:\n    time.sleep(0.1)"]) else {
+        return;
+    };
+    let started = lab.run(&["sync", "in.ipynb", "--no-wait"]);
+    assert_eq!(started.code, 0, "{}", started.stderr);
+    let run = started.stdout.trim().to_owned();
+    let state = || {
+        let status = lab.run(&["run-status", &run, "--json"]);
+        serde_json::from_str::<Value>(&status.stdout).unwrap()
+    };
+    while lab.session()["kernel_state"] != "busy" || state()["running"] != "cell-0" {
+        std::thread::yield_now();
+    }
+    assert_eq!(state()["state"], "running");
+    let interrupted = lab.run(&["interrupt", "in.ipynb"]);
+    assert!(interrupted.stderr.contains("cell cell-0"), "{}", interrupted.stderr);
+    while state()["state"] == "running" {
+        std::thread::yield_now();
+    }
+    assert_eq!(state()["state"], "failed");
+    assert_eq!(lab.printed(0), "hello\n");
+}
+
+#[test]
+fn a_restart_makes_everything_stale() {
+    let Some(lab) = Keeping::new(&["x = 1", "print(x)"]) else {
+        return;
+    };
+    assert_eq!(lab.sync().code, 0);
+    let restarted = lab.run(&["restart", "in.ipynb"]);
+    assert_eq!(restarted.code, 0, "{}", restarted.stderr);
+    lab.edit(1, "print('x' in globals(), x)");
+    let synced = lab.sync();
+    assert_eq!(synced.code, 0, "{}", synced.stderr);
+    assert_eq!(lab.printed(1), "True 1\n");
+    let status = lab.run(&["run-status", "in.ipynb", "--json"]);
+    let status: Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!(status["done"], 2);
+}
+
+#[test]
+fn edits_made_while_a_cell_runs_stay() {
+    let Some(lab) = Keeping::new(&["", "print('b')"]) else {
+        return;
+    };
+    let (code, go) = lab.long();
+    lab.edit(0, &code);
+    let running = lab.start_sync();
+    lab.edit(1, "print('edited')");
+    fs::write(go, "").unwrap();
+    let (ended, _) = running.finish();
+    assert_eq!(ended, Some(0));
+    assert_eq!(lab.printed(0), lines());
+    assert_eq!(lab.notebook()["cells"][1]["source"], json!(["print('edited')"]));
+    assert_eq!(lab.sync().code, 0);
+    assert_eq!(lab.printed(1), "edited\n");
+}
+
+#[test]
+fn what_has_no_session_is_named() {
+    let Some(lab) = Keeping::new(&["1"]) else { return };
+    for command in ["interrupt", "restart", "stop"] {
+        let refused = lab.run(&[command, "other.ipynb"]);
+        assert_eq!(refused.code, 2);
+        assert!(
+            refused.stderr.contains("other.ipynb has no session"),
+            "{}",
+            refused.stderr
+        );
+    }
+    let missing = lab.run(&["start", "missing.ipynb"]);
+    assert_eq!(missing.code, 3, "{}", missing.stderr);
+    assert_eq!(lab.run(&["sessions", "list"]).code, 0);
+}
