@@ -114,12 +114,12 @@ fn until(file: &std::path::Path) -> String {
     let file = file.display();
     format!(
         "import os, time\nprint('begun', flush=True)\nwhile not os.path.exists('{file}'):\n    time.sleep(0.01)\n\
-         for i in range(1000):\n    print(i, flush=True)"
+         for i in range(400):\n    print(i, flush=True)"
     )
 }
 
 fn lines() -> String {
-    let numbers = (0..1000).map(|number| format!("{number}\n"));
+    let numbers = (0..400).map(|number| format!("{number}\n"));
     std::iter::once("begun\n".to_owned()).chain(numbers).collect()
 }
 
@@ -225,7 +225,7 @@ kept_tests! {
         let messages: Vec<Message> = messages.into_iter().flatten().collect();
         assert_eq!(format!("begun\n{}", stdout(&messages)), lines());
         let after = read(kernel.execute(request("b", "print(i)")).await.unwrap()).await;
-        assert_eq!(stdout(&after), "999\n", "it is the same kernel");
+        assert_eq!(stdout(&after), "399\n", "it is the same kernel");
         assert_eq!(lab.provisioner.find(&id).unwrap().pid, pid);
     }
 
@@ -249,7 +249,7 @@ kept_tests! {
         let error = messages.last().unwrap().as_ref().unwrap_err();
         assert!(matches!(error, KernelError::Incomplete), "{error}");
         let after = read(kernel.execute(request("b", "print(i)")).await.unwrap()).await;
-        assert_eq!(stdout(&after), "999\n");
+        assert_eq!(stdout(&after), "399\n");
     }
 
     async fn the_death_of_kernel_and_keeper_is_told(lab) {

@@ -67,6 +67,7 @@ pub(super) struct Description {
 const DESCRIPTION: &str = "kernel.json";
 const ACKNOWLEDGED: &str = "acknowledged";
 const EXECUTED: &str = "executed";
+const PROCESS: &str = "process";
 const LOCK: &str = "lock";
 
 /// The folder of one kernel.
@@ -122,6 +123,19 @@ impl Home {
         self.replace(ACKNOWLEDGED, position.to_string().as_bytes())
     }
 
+    /// Notes which process was started, before anything is known of it: should its keeper be killed now, somebody else can
+    /// end it.
+    pub(super) fn note_process(&self, pid: u32) -> io::Result<()> {
+        let noted = NotedProcess { pid, born: birth(pid) };
+        self.replace(PROCESS, &serde_json::to_vec(&noted).map_err(io::Error::other)?)
+    }
+
+    /// The process that was started and of which nothing else is written down; none where it is gone.
+    pub(super) fn stray_process(&self) -> Option<u32> {
+        let noted: NotedProcess = self.read(PROCESS).ok()?;
+        (noted.born.is_some() && birth(noted.pid) == noted.born).then_some(noted.pid)
+    }
+
     /// Notes that this was sent, for whoever keeps the kernel after us.
     pub(super) fn note_execution(&self, noted: &NotedExecution) -> io::Result<()> {
         let mut line = serde_json::to_vec(noted).map_err(io::Error::other)?;
@@ -169,6 +183,13 @@ impl Home {
             removed => removed,
         }
     }
+}
+
+/// A process that was started.
+#[derive(Debug, Serialize, Deserialize)]
+struct NotedProcess {
+    pid: u32,
+    born: Option<String>,
 }
 
 /// An execution that was sent.

@@ -16,8 +16,10 @@ mod provisioner;
 mod reading;
 mod replay;
 mod spool;
+mod usage;
 
 pub use keeper::keep;
 pub use kernel::KeptKernel;
 pub use program::KeeperProgram;
 pub use provisioner::{KeptProvisioner, KeptRecord};
+pub use usage::Usage;

@@ -2,6 +2,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -10,12 +11,16 @@ use serde::Serialize;
 use super::home::{Description, Home, Launch, Order};
 use super::kernel::KeptKernel;
 use super::program::KeeperProgram;
+use super::usage::Usage;
 use crate::kernel::local::{LocalProvisioner, Transport};
 use crate::kernel::{Death, Kernel, KernelError, KernelProvisioner, KernelSpec, LaunchRequest};
 use crate::model::KernelId;
 
 /// How much of what a kernel says is kept until somebody acknowledges it, in bytes.
 const SPOOL_LIMIT: u64 = 16 << 30;
+
+/// A folder without a description that is younger may be one of a keeper that is just starting.
+const STRAY_AGE: Duration = Duration::from_secs(60);
 
 /// Starts kernels that outlive us, and finds them again.
 #[derive(Clone, Debug)]
@@ -52,6 +57,8 @@ pub struct KeptRecord {
     pub is_kept: bool,
     /// How its process has ended, where that is known.
     pub death: Option<Death>,
+    /// What its processes use, where they run and the system tells.
+    pub usage: Option<Usage>,
     /// Why the keeper has ended it, where it has.
     pub ended_because: Option<String>,
     /// The folder with all that is known of it.
@@ -60,8 +67,10 @@ pub struct KeptRecord {
 
 impl KeptRecord {
     fn new(home: &Home, description: Description) -> Self {
+        let is_alive = description.kernel_runs();
         Self {
-            is_alive: description.kernel_runs(),
+            is_alive,
+            usage: is_alive.then(|| Usage::of(description.generation.pid)).flatten(),
             has_keeper: home.has_keeper(),
             is_kept: description.is_kept,
             kernel_id: description.kernel_id,
@@ -173,6 +182,32 @@ impl KeptProvisioner {
             self.attach(id, None).await?.end().await?;
         }
         home.remove().map_err(|error| self.unreadable(home.path(), error))
+    }
+
+    /// Ends what keepers that were killed at their start have left: processes of which nothing else is known, and their
+    /// folders. Tells how many.
+    ///
+    /// # Errors
+    /// [`KernelError::Io`] where the folder of kernels cannot be read, or such a folder not be removed.
+    pub fn reap_strays(&self) -> Result<usize, KernelError> {
+        let entries = match self.root.read_dir() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            entries => entries.map_err(|error| self.unreadable(&self.root, error))?,
+        };
+        let mut reaped = 0;
+        for home in entries.flatten().map(|entry| Home(entry.path())) {
+            let age = home.path().metadata().and_then(|found| found.modified()).ok();
+            let is_new = age.and_then(|age| age.elapsed().ok()).is_none_or(|age| age < STRAY_AGE);
+            if home.has_keeper() || home.description().is_ok() || is_new && home.stray_process().is_none() {
+                continue;
+            }
+            if let Some(pid) = home.stray_process().and_then(|pid| i32::try_from(pid).ok()) {
+                let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+            }
+            home.remove().map_err(|error| self.unreadable(home.path(), error))?;
+            reaped += 1;
+        }
+        Ok(reaped)
     }
 
     fn unreadable(&self, path: &Path, error: io::Error) -> KernelError {

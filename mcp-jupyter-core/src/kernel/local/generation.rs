@@ -159,6 +159,8 @@ impl Generation {
                 seconds,
             })
         })?;
+        // It is done after what runs now: until then the kernel drops what more than 1,000 messages wait behind.
+        generation.lift_limits().await?;
         Ok(generation)
     }
 

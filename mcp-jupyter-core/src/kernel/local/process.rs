@@ -42,7 +42,7 @@ pub(in crate::kernel) enum Output {
     File(PathBuf),
 }
 
-/// A running kernel process, leader of its own session and process group. Dropping it kills the group.
+/// A running kernel process, leader of its own session and process group. Dropping it kills the group, if it is our child.
 #[derive(Debug)]
 pub(in crate::kernel) struct Process {
     pid: Pid,
@@ -240,8 +240,11 @@ impl DeathWatch {
 }
 
 impl Drop for Process {
+    /// One that somebody else has started was there before us, and stays where taking it over fails.
     fn drop(&mut self) {
-        let _ = self.signal(Signal::SIGKILL);
+        if self.born.is_none() {
+            let _ = self.signal(Signal::SIGKILL);
+        }
     }
 }
 

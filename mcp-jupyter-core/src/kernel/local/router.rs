@@ -135,8 +135,11 @@ impl Router {
         Some(receiver)
     }
 
-    /// Ends an execution whose idle status is known to have been lost.
+    /// Ends an execution whose idle status is known to have been lost, or any other request whose reply is.
     pub(in crate::kernel) async fn idle_lost(&self, msg_id: &str) {
+        if let Some(reply) = self.waiting().replies.remove(msg_id) {
+            let _ = reply.send(Err(KernelError::Incomplete));
+        }
         let pending = self.waiting().executions.remove(msg_id);
         if let Some(pending) = pending {
             let _ = pending.messages.send(Err(KernelError::Incomplete)).await;

@@ -10,16 +10,16 @@ use tokio::time::Instant;
 
 use super::super::home::{Description, Home, Launch, Order};
 use super::super::packet::{GenerationInfo, VERSION, WireChannel};
-use super::super::spool::{Kind, Spool};
+use super::super::spool::Spool;
 use super::recorder::Recorder;
 use super::table::Table;
 use super::{Greeting, Keeper, Outgoing};
 use crate::kernel::local::connection_file::Folder;
 use crate::kernel::local::generation::Keeping;
-use crate::kernel::local::kernel::{LocalKernel, Taken};
-use crate::kernel::local::process::{Process, birth};
-use crate::kernel::{Channel, Kernel, KernelError, local};
-use crate::model::{Json, JsonMap};
+use crate::kernel::local::kernel::LocalKernel;
+use crate::kernel::local::process::birth;
+use crate::kernel::{Kernel, KernelError, local};
+use crate::model::Json;
 
 impl Order {
     pub(super) fn is_new(&self) -> bool {
@@ -31,7 +31,13 @@ impl Order {
 pub(super) async fn begin(home: Home, order: &Order) -> Result<(Arc<Keeper>, UnixListener), KernelError> {
     match order {
         Order::Launch(launch) => start(home, launch).await,
-        Order::Adopt => adopt(home).await,
+        #[cfg(target_os = "linux")]
+        Order::Adopt => super::adopt::adopt(home).await,
+        #[cfg(not(target_os = "linux"))]
+        Order::Adopt => Err(KernelError::Unsupported {
+            what: "taking over a kernel whose keeper is gone".to_owned(),
+            by: "this system".to_owned(),
+        }),
     }
 }
 
@@ -64,95 +70,7 @@ async fn start(home: Home, launch: &Launch) -> Result<(Arc<Keeper>, UnixListener
     Keeper::open(home, kernel, recorder, description, socket_dir)
 }
 
-/// Takes over a kernel whose keeper is gone. What it has said meanwhile is lost, which the record tells; what was asked
-/// of it and is answered to nobody is found by a request that it answers after those.
-#[cfg(target_os = "linux")]
-async fn adopt(home: Home) -> Result<(Arc<Keeper>, UnixListener), KernelError> {
-    let mut description = home.description().map_err(|error| failed(&home, error))?;
-    let gone = || KernelError::Died(description.death.clone().unwrap_or_default());
-    let born = description.born.clone().ok_or_else(gone)?;
-    let process =
-        Process::adopt(description.generation.pid, &born, home.log()).map_err(|error| failed(&home, error))?;
-    let process = process.ok_or_else(gone)?;
-    let spool = Spool::reopen(home.path(), description.spool_limit).map_err(|error| failed(&home, error))?;
-    let table = recall(&home, &description);
-    let next_epoch = description.generation.epoch + 1;
-    let recorder = Arc::new(Recorder::new(home.clone(), spool, table, next_epoch));
-    let adopted = serde_json::json!({ "keeper_pid": std::process::id() });
-    recorder
-        .tell(Kind::Adopted, &adopted)
-        .map_err(|error| failed(&home, error))?;
-    let keeping = keeping(&home, &recorder, description.generation.key.clone());
-    let info = match &description.generation.info {
-        Json::Object(info) => info.clone(),
-        _ => JsonMap::new(),
-    };
-    let taken = Taken {
-        process,
-        connection: description.connection.clone(),
-        info,
-    };
-    let (id, request) = (description.kernel_id.clone(), description.request.clone());
-    let kernel = LocalKernel::adopt(id, request, description.transport, keeping, taken).await?;
-    let unanswered = recorder.look(Table::unanswered);
-    let _ = std::fs::remove_dir_all(&description.socket_dir);
-    let socket_dir = Folder::that_outlives_us().map_err(|error| failed(&home, error))?;
-    description.socket_dir.clone_from(&socket_dir.0);
-    description.keeper_pid = std::process::id();
-    let (keeper, listener) = Keeper::open(home, kernel, recorder, description, socket_dir)?;
-    tokio::spawn(settle(Arc::clone(&keeper), unanswered));
-    Ok((keeper, listener))
-}
-
-#[cfg(not(target_os = "linux"))]
-async fn adopt(_home: Home) -> Result<(Arc<Keeper>, UnixListener), KernelError> {
-    Err(KernelError::Unsupported {
-        what: "taking over a kernel whose keeper is gone".to_owned(),
-        by: "this system".to_owned(),
-    })
-}
-
-/// A kernel answers one request of its shell after the other: where a later one is answered, nothing more will be said
-/// to the earlier ones.
-async fn settle(keeper: Arc<Keeper>, unanswered: Vec<String>) {
-    if unanswered.is_empty() {
-        return;
-    }
-    let probe = keeper
-        .kernel
-        .request(Channel::Shell, "kernel_info_request", JsonMap::new());
-    if probe.await.is_ok()
-        && let Err(error) = keeper.recorder.settle(&unanswered)
-    {
-        tracing::error!(%error, "what was lost was not recorded");
-    }
-}
-
-/// What the keeper before us has sent, and which of that has ended by its record.
-fn recall(home: &Home, description: &Description) -> Table {
-    let mut table = Table::default();
-    for noted in home.executions() {
-        let is_of_this_process = noted.epoch == description.generation.epoch;
-        let msg_id = noted.msg_id.clone();
-        table.remember(noted);
-        if is_of_this_process {
-            table.executed += 1;
-        } else {
-            table.replied(&msg_id);
-            table.idle(&msg_id);
-        }
-    }
-    for (msg_id, is_reply) in super::recorder::endings(home) {
-        if is_reply {
-            table.replied(&msg_id);
-        } else {
-            table.idle(&msg_id);
-        }
-    }
-    table
-}
-
-fn keeping(home: &Home, recorder: &Arc<Recorder>, key: String) -> Keeping {
+pub(super) fn keeping(home: &Home, recorder: &Arc<Recorder>, key: String) -> Keeping {
     Keeping {
         tap: Arc::<Recorder>::clone(recorder),
         log: home.log(),
@@ -169,13 +87,13 @@ pub(super) fn generation(kernel: &LocalKernel, recorder: &Recorder, key: String)
     }
 }
 
-fn failed(home: &Home, error: io::Error) -> KernelError {
+pub(super) fn failed(home: &Home, error: io::Error) -> KernelError {
     KernelError::io(format!("keep a kernel in {}", home.path().display()), error)
 }
 
 impl Keeper {
     /// Writes down what there is, and listens.
-    fn open(
+    pub(super) fn open(
         home: Home,
         kernel: LocalKernel,
         recorder: Arc<Recorder>,

@@ -3,6 +3,8 @@
 //! It records all that the kernel says and is asked ([`Recorder`]), hands over what its clients send ([`serve`]), and
 //! ends with its kernel. It interprets no outputs, so that it stays small and has nothing to fail at.
 
+#[cfg(target_os = "linux")]
+mod adopt;
 mod begin;
 mod memory;
 mod recorder;
@@ -99,7 +101,7 @@ pub async fn keep(home: &Path) -> io::Result<()> {
     }
     let begun = tokio::select! {
         begun = begin::begin(home.clone(), &order) => begun,
-        () = tether.cut() => Err(KernelError::io("keep a kernel", io::Error::other("nobody waits for it any more"))),
+        () = tether.cut(), if order.is_new() => Err(KernelError::io("keep a kernel", io::Error::other("nobody waits for it any more"))),
     };
     match begun {
         Ok((keeper, listener)) => {
@@ -165,7 +167,10 @@ impl Keeper {
                     // There are too many files: clients come again.
                     Err(error) => tracing::warn!(%error, "a client was not served"),
                 },
-                () = tether.cut(), if !is_kept => break Ending::Unwanted,
+                // It may have become kept while this was waited for.
+                () = tether.cut(), if !is_kept => if !self.is_kept() {
+                    break Ending::Unwanted;
+                },
                 () = terminated(&mut terminations) => break Ending::Terminated,
                 () = self.idled(), if !is_dead => break Ending::Idle,
                 () = sleep_until(self.idle_since() + QUIET), if given_back != Some(self.idle_since()) => {

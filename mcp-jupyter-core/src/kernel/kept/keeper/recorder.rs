@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use tokio::sync::watch;
 
 use super::super::home::{Home, NotedExecution};
 use super::super::packet::Sending;
-use super::super::spool::{Appended, Kind, Position, Spool, SpoolReader};
+use super::super::spool::{Appended, Kind, Position, Record, Spool, SpoolReader};
 use super::table::Table;
 use crate::kernel::local::frame_queue::Frames;
 use crate::kernel::local::tap::Tap;
@@ -127,19 +128,16 @@ impl Recorder {
         self.spool.append(kind, None, &[what.into()], true).map(drop)
     }
 
-    /// What was asked of the process before this is answered; what has no answer never will have one.
-    pub(super) fn settle(&self, unanswered: &[String]) -> io::Result<()> {
-        for msg_id in unanswered {
-            let is_open = {
+    /// What was asked of the process before this is answered; what has no answer by now never will have one.
+    pub(super) fn settle(&self, asked: &[String]) -> io::Result<()> {
+        let unanswered = Requests::read(&self.home).unanswered();
+        for msg_id in asked.iter().filter(|asked| unanswered.contains(asked)) {
+            {
                 let mut table = self.table();
-                let is_open = table.unanswered().contains(msg_id);
                 table.replied(msg_id);
                 table.idle(msg_id);
-                is_open
-            };
-            if is_open {
-                self.tell(Kind::Lost, msg_id)?;
             }
+            self.tell(Kind::Lost, msg_id)?;
         }
         Ok(())
     }
@@ -167,6 +165,9 @@ fn is_idle(frames: &Frames) -> bool {
 
 impl Tap for Recorder {
     fn started(&self, pid: u32) {
+        if let Err(error) = self.home.note_process(pid) {
+            tracing::error!(%error, "the process was not written down");
+        }
         let epoch = *self.epoch.borrow();
         self.epoch.send_replace(epoch + 1);
         self.has_ended.send_replace(false);
@@ -194,24 +195,58 @@ impl Tap for Recorder {
     }
 }
 
-/// The ends that are in a record already: the requests that were replied to (true), and those that became idle.
-pub(super) fn endings(home: &Home) -> Vec<(String, bool)> {
-    let mut reader = SpoolReader::new(home.path().to_owned(), home.acknowledged());
-    let mut found = Vec::new();
-    while let Ok(Some(header)) = reader.peek(Position::MAX) {
-        if header.kind != Kind::Received {
-            reader.skip(&header);
-            continue;
+/// What a record tells of requests, as far back as it reaches.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    /// All that were sent, oldest first.
+    pub(super) sent: Vec<(Sending, Position)>,
+    /// Those that were answered on the channel that they came on.
+    pub(super) replied: HashSet<String>,
+    /// Those after which the kernel became idle.
+    pub(super) idle: HashSet<String>,
+}
+
+impl Requests {
+    /// Reads a record to its end.
+    pub(super) fn read(home: &Home) -> Self {
+        let mut requests = Self::default();
+        let mut reader = SpoolReader::new(home.path().to_owned(), home.acknowledged());
+        while let Ok(Some(header)) = reader.peek(Position::MAX) {
+            let is_told = matches!(header.kind, Kind::Received | Kind::Sent | Kind::Died);
+            if !is_told {
+                reader.skip(&header);
+                continue;
+            }
+            let Ok(record) = reader.read(&header) else { break };
+            requests.take(&record);
         }
-        let Ok(record) = reader.read(&header) else { break };
-        let (Some(msg_type), Some(parent)) = (msg_type(&record.parts), parent_id(&record.parts)) else {
-            continue;
-        };
-        match (header.channel, msg_type) {
-            (Some(Channel::Shell), "execute_reply") => found.push((parent.to_owned(), true)),
-            (Some(Channel::Iopub), "status") if is_idle(&record.parts) => found.push((parent.to_owned(), false)),
-            _ => {}
+        requests
+    }
+
+    fn take(&mut self, record: &Record) {
+        match (record.kind, record.channel) {
+            (Kind::Sent, _) => {
+                let sending = record.parts.first().and_then(|head| serde_json::from_slice(head).ok());
+                self.sent.extend(sending.map(|sending| (sending, record.position)));
+            }
+            // What a process was asked ends with it.
+            (Kind::Died, _) => *self = Self::default(),
+            (_, channel) => {
+                let Some(parent) = parent_id(&record.parts) else { return };
+                match (channel, msg_type(&record.parts)) {
+                    (Some(Channel::Shell | Channel::Control), _) => drop(self.replied.insert(parent.to_owned())),
+                    (Some(Channel::Iopub), Some("status")) if is_idle(&record.parts) => {
+                        self.idle.insert(parent.to_owned());
+                    }
+                    _ => {}
+                }
+            }
         }
     }
-    found
+
+    /// The requests that have no answer, oldest first.
+    pub(super) fn unanswered(&self) -> Vec<String> {
+        let ids = self.sent.iter().map(|(sending, _)| &sending.msg_id);
+        ids.filter(|id| !self.replied.contains(*id)).cloned().collect()
+    }
 }

@@ -92,12 +92,6 @@ impl Table {
         self.executed = 0;
     }
 
-    /// The requests that have no reply, oldest first.
-    pub(super) fn unanswered(&self) -> Vec<String> {
-        let sent = self.sent.iter().filter(|(_, sent)| !sent.replied);
-        sent.map(|(msg_id, _)| msg_id.clone()).collect()
-    }
-
     /// What is being executed or waits for it, oldest first.
     pub(super) fn running(&self) -> Vec<DispatchId> {
         let running = self.sent.values().filter(|sent| !sent.has_ended());
