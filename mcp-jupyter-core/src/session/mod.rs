@@ -4,6 +4,8 @@
 //! [`parameters`] are injected into it. A *session* is a notebook's file bound to a kernel: a [`SessionStore`] keeps which
 //! is bound to which, and the results that are on their way into the file. It talks to no kernel.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod edit;
 mod error;
 mod keeping;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+use super::file_system::is_remote;
 use super::{Failure, Format};
 
 /// Where SQLite keeps the application id in the first bytes of a file, and what those begin with.
@@ -84,9 +85,21 @@ fn open_sound(path: &Path, format: &Format) -> Result<Connection, Failure> {
     check(&connection)?;
     migrate(&mut connection, format)?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    set_journal(&connection, is_remote(path))?;
     Ok(connection)
+}
+
+/// A write-ahead log needs memory that all who have the file open share, which machines do not: on a network file system
+/// it would damage the file. Without one, a power cut is survived only where every commit waits for the disk.
+fn set_journal(connection: &Connection, is_remote: bool) -> Result<(), Failure> {
+    let (journal, synchronous) = if is_remote {
+        ("DELETE", "FULL")
+    } else {
+        ("WAL", "NORMAL")
+    };
+    connection.pragma_update(None, "journal_mode", journal)?;
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    Ok(())
 }
 
 fn number(connection: &Connection, pragma: &str) -> Result<i32, Failure> {
@@ -176,4 +189,29 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remote_file_has_no_write_ahead_log_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.sqlite");
+        let connection = Connection::open(&path).unwrap();
+        let mode = || -> String {
+            let mode = connection.pragma_query_value(None, "journal_mode", |row| row.get(0));
+            mode.unwrap()
+        };
+        for (is_remote, expected) in [(false, ("wal", 1)), (true, ("delete", 2)), (false, ("wal", 1))] {
+            set_journal(&connection, is_remote).unwrap();
+            let synchronous = number(&connection, "synchronous").unwrap();
+            assert_eq!((&*mode(), synchronous), expected);
+            connection
+                .execute_batch("CREATE TABLE IF NOT EXISTS t (n); INSERT INTO t VALUES (1)")
+                .unwrap();
+            assert_eq!(with_suffix(&path, "-wal").exists(), !is_remote);
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //! the business of their owners, which say so with a [`Format`]; the main type is [`Database`].
 
 mod file;
+mod file_system;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

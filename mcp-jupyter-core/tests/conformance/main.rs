@@ -5,5 +5,6 @@ mod assets;
 mod journal;
 mod kernel;
 mod scheduler;
+mod session;
 #[path = "../support/mod.rs"]
 mod support;

@@ -3,6 +3,8 @@
 mod history;
 mod queries;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::OsStr;
 use std::fmt;

@@ -71,14 +71,23 @@ pub(super) fn find(connection: &Connection, place: &Place) -> Result<Option<Sess
         "path = ?1 ORDER BY used_seq DESC LIMIT 1",
         [path_bytes(&place.path)],
     )? {
+        // Whoever saves it replaces it: it is known by the file that is there now.
+        identify(connection, &found.id, place.identity)?;
         return Ok(Some(found));
     }
     let Some(identity) = place.identity else {
         return Ok(None);
     };
-    let condition = "device = ?1 AND inode = ?2 AND born IS ?3 ORDER BY used_seq DESC LIMIT 1";
+    let condition = "device = ?1 AND inode = ?2 AND born IS ?3 ORDER BY used_seq DESC";
     let key = params![signed(identity.device), signed(identity.inode), identity.born];
-    let Some(mut found) = one(connection, condition, key)?.filter(|found| !found.path.exists()) else {
+    let query = format!("SELECT {} FROM sessions WHERE {condition}", SessionRow::COLUMNS);
+    let known = all(connection, &query, key, SessionRow::read)?;
+    let known = known
+        .into_iter()
+        .map(SessionRow::record)
+        .collect::<Result<Vec<_>, _>>()?;
+    // Others may be links to the same file.
+    let Some(mut found) = known.into_iter().find(|known| !known.path.exists()) else {
         return Ok(None);
     };
     let update = "UPDATE sessions SET path = ?2 WHERE id = ?1";
@@ -181,6 +190,11 @@ pub(super) fn settle(
         connection.execute("DELETE FROM pending WHERE seq = ?1", [seq])?;
     }
     touch(connection, id)?;
+    identify(connection, id, identity)
+}
+
+/// Notes which file the notebook is.
+fn identify(connection: &Connection, id: &SessionId, identity: Option<Identity>) -> Result<(), Failure> {
     if let Some(identity) = identity {
         let update = "UPDATE sessions SET device = ?2, inode = ?3, born = ?4 WHERE id = ?1";
         let row = params![
