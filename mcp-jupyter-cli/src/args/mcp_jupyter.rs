@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::AssetsArgs;
+use super::history::{DiffArgs, HistoryArgs, RestoreArgs};
 use super::papermill::PapermillArgs;
 use super::plan::{GraphArgs, PlanArgs};
 use super::run::RunArgs;
@@ -33,6 +34,9 @@ pub(crate) enum Command {
     Restart(RestartArgs),
     Stop(StopArgs),
     Sessions(SessionsArgs),
+    History(HistoryArgs),
+    Diff(DiffArgs),
+    Restore(RestoreArgs),
     Papermill(Box<PapermillArgs>),
     Assets(AssetsArgs),
     Inspect(InspectArgs),

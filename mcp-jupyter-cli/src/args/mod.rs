@@ -1,6 +1,7 @@
 //! What the command line looks like: clap structs, and the parsing of single values. Nothing here acts.
 
 mod assets;
+mod history;
 mod mcp_jupyter;
 mod papermill;
 mod plan;
@@ -13,6 +14,7 @@ pub(crate) use assets::{
     AssetArgs, AssetsArgs, AssetsCommand, ByteRange, CatArgs, ExportArgs, InlineArgs, OffloadArgs, PruneArgs,
     SearchArgs, StoreArgs, VerifyArgs,
 };
+pub(crate) use history::{DiffArgs, HistoryArgs, RestoreArgs};
 pub(crate) use mcp_jupyter::{Cli, Command, CompletionsArgs, DoctorArgs, InspectArgs, KeepArgs, KernelsArgs};
 pub(crate) use papermill::{LogLevel, PapermillArgs};
 pub(crate) use plan::{GraphArgs, GraphFormat, PlanArgs, PlanFormat, PlanRequestArgs, PreviewArgs};

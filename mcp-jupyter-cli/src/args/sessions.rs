@@ -39,6 +39,10 @@ pub(crate) struct StartArgs {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct IdleArgs {
+    /// How many kernels may live at a time; one more is refused, naming those that do nothing
+    #[arg(long, value_name = "NUMBER", default_value_t = 64)]
+    pub(crate) max_kernels: usize,
+
     /// End the kernel once nobody has used it for so long; `0` for never
     #[arg(long, value_name = "TIME", default_value = "12h", value_parser = duration_or_never)]
     pub(crate) idle_timeout: Duration,

@@ -33,7 +33,10 @@ pub(crate) async fn kernels(args: KernelsArgs) -> Result<Exit, CliError> {
     if !running.is_empty() {
         report::show_data(b"\n");
         let rows: Vec<Vec<String>> = running.iter().map(running_row).collect();
-        report::show_table(&["RUNNING", "KERNEL", "PROCESS", "STARTED", "NOTEBOOK"], &rows);
+        report::show_table(
+            &["RUNNING", "KERNEL", "PROCESS", "MEMORY", "CPU", "STARTED", "NOTEBOOK"],
+            &rows,
+        );
     }
     Ok(Exit::Ok)
 }

@@ -16,10 +16,12 @@ pub(crate) async fn run_status(args: RunStatusArgs) -> Result<Exit, CliError> {
         Some(name) => vec![named(&sessions, name).await?],
         None => latest(&sessions).await?,
     };
-    let described: Vec<Value> = found
-        .iter()
-        .map(|(session, run)| describe(&sessions, session, run))
-        .collect();
+    let mut described = Vec::new();
+    for (session, run) in &found {
+        let last = last_run(&sessions, session).await?;
+        let is_last = last.is_some_and(|last| last.run_id == run.run_id);
+        described.push(describe(&sessions, session, run, is_last));
+    }
     if args.json {
         match (&args.run, described.first()) {
             (Some(_), Some(one)) => report::show_json(one),
@@ -67,7 +69,7 @@ async fn latest(sessions: &KeptSessions) -> Result<Vec<(SessionRecord, RunRecord
     Ok(found)
 }
 
-fn describe(sessions: &KeptSessions, session: &SessionRecord, run: &RunRecord) -> Value {
+fn describe(sessions: &KeptSessions, session: &SessionRecord, run: &RunRecord, is_last: bool) -> Value {
     let ended = run.executions.iter().filter(|(_, _, outcome)| outcome.is_some());
     let now = run
         .executions
@@ -80,7 +82,7 @@ fn describe(sessions: &KeptSessions, session: &SessionRecord, run: &RunRecord) -
         "run_id": run.run_id,
         "session": session.id,
         "notebook": session.path,
-        "state": state(sessions, session, run),
+        "state": state(sessions, session, run, is_last),
         "end": run.end,
         "planned": run.plan.cells.len(),
         "done": ended.count(),
@@ -89,21 +91,19 @@ fn describe(sessions: &KeptSessions, session: &SessionRecord, run: &RunRecord) -
     })
 }
 
-/// The state in a word.
-fn state(sessions: &KeptSessions, session: &SessionRecord, run: &RunRecord) -> &'static str {
+/// The state in a word. The last run of a session has ended once its program has let go of the session: only then is all of
+/// it in the notebook. One without an end whose program is gone can be taken up.
+fn state(sessions: &KeptSessions, session: &SessionRecord, run: &RunRecord, is_last: bool) -> &'static str {
+    let is_executing = is_last && matches!(sessions.try_take_turn(&session.id), Ok(Err(_)));
     match &run.end {
-        Some(RunEnd::Completed) => return "completed",
-        Some(RunEnd::Failed { .. }) => return "failed",
-        Some(RunEnd::KernelDied { .. }) => return "kernel_died",
-        Some(RunEnd::Cancelled) => return "cancelled",
-        Some(RunEnd::DeadlineExceeded) => return "timed_out",
-        Some(RunEnd::Lost) => return "lost",
-        None => {}
-    }
-    // Whoever executes holds the turn; where nobody does, that program is gone and its run can be taken up.
-    match sessions.try_take_turn(&session.id) {
-        Ok(Ok(_)) => "interrupted",
-        _ => "running",
+        _ if is_executing => "running",
+        None => "interrupted",
+        Some(RunEnd::Completed) => "completed",
+        Some(RunEnd::Failed { .. }) => "failed",
+        Some(RunEnd::KernelDied { .. }) => "kernel_died",
+        Some(RunEnd::Cancelled) => "cancelled",
+        Some(RunEnd::DeadlineExceeded) => "timed_out",
+        Some(RunEnd::Lost) => "lost",
     }
 }
 

@@ -8,9 +8,7 @@ use mcp_jupyter_core::scheduler::Mode;
 use mcp_jupyter_core::session::SessionRecord;
 use serde_json::{Value, json};
 
-use crate::args::{
-    AttachArgs, DisplayArgs, ListSessionsArgs, RecoverArgs, SessionsArgs, SessionsCommand, ShowSessionArgs,
-};
+use crate::args::{AttachArgs, ListSessionsArgs, RecoverArgs, SessionsArgs, SessionsCommand, ShowSessionArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::keeping::{self, Sync, SyncOptions};
@@ -92,11 +90,12 @@ async fn show(args: ShowSessionArgs) -> Result<Exit, CliError> {
     let record = keeping::find(&sessions, &args.session).await?;
     let mut described = describe(&sessions, &record);
     let kernel = match kernel_of(&sessions, &record) {
-        Some(found) if found.is_alive => sessions.observe(&record).await?,
+        Some(found) if found.is_alive => sessions.observe(&record).await.unwrap_or_default(),
         _ => None,
     };
     if let Some(kernel) = &kernel {
-        described["running"] = json!(kernel.running().await.map_err(Error::from)?);
+        // It may end while it is looked at.
+        described["running"] = json!(kernel.running().await.unwrap_or_default());
         described["kernel_state"] = json!(word(&kernel.state().borrow()));
     }
     if args.json {
@@ -273,6 +272,10 @@ async fn try_recover_one(
 /// Ends kernels that are kept and that no session is bound to: whoever has started them was killed before it could say
 /// whose they are.
 async fn reap_orphans(sessions: &KeptSessions, report: &Report) -> Result<(), CliError> {
+    let strays = sessions.kernels().reap_strays().map_err(Error::from)?;
+    if strays > 0 {
+        report.remark(&format!("ended {strays} kernels whose start was interrupted"));
+    }
     let records = sessions.store().list().await?;
     let bound = |kernel: &KeptRecord| {
         let ids = records.iter().filter_map(|record| record.kernel.as_ref());

@@ -19,22 +19,23 @@ pub(crate) async fn start(args: StartArgs) -> Result<Exit, CliError> {
     );
     let kernels = keeping::kernels(&args.kernel);
     let sessions = keeping::open(&args.state, kernels.provisioner().clone()).await?;
+    let sessions = sessions.with_kernel_limit(args.idle.max_kernels);
     let record = sessions.store().open(&args.notebook).await?;
     let turn = keeping::take_turn(&sessions, &record, &report).await?;
     let mut record = sessions.store().get(&record.id).await?;
     let path = record.path.display().to_string();
     if let Some(opened) = sessions.attach(&turn, &record).await? {
-        if !opened.is_dead() {
+        let Some(death) = opened.death() else {
             show_note(&format!("{path} has a kernel already: {}", opened.kernel));
             return Ok(Exit::Ok);
-        }
+        };
         return Err(CliError::usage_with_hint(
-            keeping::obituary(&record, &sessions),
+            keeping::obituary(&record, &sessions, Some(&death)),
             format!("`mcp-jupyter sync {path}` saves what it had said and starts a new one"),
         ));
     }
     if record.kernel.is_some() {
-        report.warning(&keeping::obituary(&record, &sessions));
+        report.warning(&keeping::obituary(&record, &sessions, None));
         sessions.remove_kernel(&record).await?;
         record = sessions.store().get(&record.id).await?;
     }

@@ -35,6 +35,7 @@ pub(crate) async fn sync(args: SyncArgs) -> Result<Exit, CliError> {
     let report = Report::new(shown, false);
     let kernels = keeping::kernels(&args.kernel);
     let sessions = keeping::open(&args.state, kernels.provisioner().clone()).await?;
+    let sessions = sessions.with_kernel_limit(args.idle.max_kernels);
     let record = sessions.store().open(&path).await?;
     let turn = keeping::take_turn(&sessions, &record, &report).await?;
     let record = sessions.store().get(&record.id).await?;
@@ -79,7 +80,7 @@ fn offload(args: &SyncAssetsArgs) -> Result<Option<Offload>, CliError> {
 fn in_background() -> Result<Exit, CliError> {
     let failed = |source| CliError::Threads { source };
     let arguments = std::env::args_os().skip(1).filter(|argument| argument != "--no-wait");
-    let mut child = Command::new(std::env::current_exe().map_err(failed)?)
+    let mut child = Command::new(keeping::this_program()?)
         .args(arguments)
         .arg("--announce")
         .stdin(Stdio::null())

@@ -6,9 +6,9 @@ mod sync;
 use std::path::{Path, PathBuf};
 
 use mcp_jupyter_core::engine::{KeptSessions, Turn};
-use mcp_jupyter_core::kernel::LaunchRequest;
 use mcp_jupyter_core::kernel::kept::KeeperProgram;
 use mcp_jupyter_core::kernel::local::LocalProvisioner;
+use mcp_jupyter_core::kernel::{Death, LaunchRequest};
 use mcp_jupyter_core::session::notebook::Notebook;
 use mcp_jupyter_core::session::{LocalSessions, SessionRecord};
 
@@ -27,15 +27,22 @@ pub(crate) async fn open(args: &StateArgs, local: LocalProvisioner) -> Result<Ke
         Some(folder) => folder.clone(),
         None => LocalSessions::default_dir()?,
     };
+    let keeper = KeeperProgram {
+        program: this_program()?,
+        arguments: vec!["keep".into()],
+    };
+    Ok(KeptSessions::open(&folder, local, keeper).await?)
+}
+
+/// The file of this program; of its successor, where that has taken its place.
+pub(crate) fn this_program() -> Result<PathBuf, CliError> {
     let program = std::env::current_exe().map_err(|source| CliError::Output {
         path: PathBuf::from("this program's own file"),
         source,
     })?;
-    let keeper = KeeperProgram {
-        program,
-        arguments: vec!["keep".into()],
-    };
-    Ok(KeptSessions::open(&folder, local, keeper).await?)
+    // Linux says so of a file that was replaced.
+    let replaced = program.to_str().and_then(|program| program.strip_suffix(" (deleted)"));
+    Ok(replaced.map(PathBuf::from).unwrap_or(program))
 }
 
 /// The same, for commands that start no kernel.
@@ -105,18 +112,17 @@ pub(crate) async fn launch(
 }
 
 /// What is said of a kernel whose process has ended.
-pub(crate) fn obituary(record: &SessionRecord, sessions: &KeptSessions) -> String {
+pub(crate) fn obituary(record: &SessionRecord, sessions: &KeptSessions, told: Option<&Death>) -> String {
     let path = record.path.display();
     let found = record
         .kernel
         .as_ref()
         .and_then(|kernel| sessions.kernels().find(&kernel.kernel_id));
-    let Some(found) = found else {
-        return format!("the kernel of {path} is gone, and nothing is left of it");
-    };
-    match (&found.ended_because, &found.death) {
+    let reason = found.as_ref().and_then(|found| found.ended_because.as_ref());
+    let death = told.or_else(|| found.as_ref()?.death.as_ref());
+    match (reason, death) {
         (Some(reason), _) => format!("the kernel of {path} was ended: {reason}"),
         (None, Some(death)) => format!("the kernel of {path} {death}"),
-        (None, None) => format!("the kernel of {path} is gone"),
+        (None, None) => format!("the kernel of {path} is gone, and nothing is known of its end"),
     }
 }

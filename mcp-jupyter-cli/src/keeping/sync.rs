@@ -100,17 +100,17 @@ impl Sync<'_> {
         let had_kernel = self.record.kernel.is_some();
         let Some(opened) = self.sessions.attach(&self.turn, self.record).await? else {
             if had_kernel {
-                self.report.warning(&obituary(self.record, self.sessions));
+                self.report.warning(&obituary(self.record, self.sessions, None));
                 self.sessions.remove_kernel(self.record).await?;
             }
             return Ok(TakenUp::default());
         };
         let exit = catch_up(self, &opened).await?.unwrap_or_default();
-        if !opened.is_dead() {
+        let Some(death) = opened.death() else {
             let opened = Some(opened);
             return Ok(TakenUp { opened, exit });
-        }
-        self.report.warning(&obituary(self.record, self.sessions));
+        };
+        self.report.warning(&obituary(self.record, self.sessions, Some(&death)));
         opened.session.detach().await;
         drop(opened.kernel);
         self.sessions.remove_kernel(self.record).await?;

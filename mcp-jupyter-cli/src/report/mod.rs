@@ -2,6 +2,7 @@
 //!
 //! Each notebook has a [`Reporter`], which is given the events of its run.
 
+mod diff;
 mod failure;
 mod human;
 mod json;
@@ -27,6 +28,7 @@ use crate::job::Destination;
 use crate::preview::Preview;
 use crate::signals::Stop;
 
+pub(crate) use self::diff::DiffText;
 use self::human::Human;
 use self::json::JsonLines;
 use self::quiet::Quiet;
@@ -187,6 +189,11 @@ pub(crate) fn show_table(header: &[&str], rows: &[Vec<String>]) {
 pub(crate) fn show_plan(preview: &Preview) {
     let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
     show_data(plan::plan_table(preview, Style::of_stdout(), width).as_bytes());
+}
+
+/// Prints what has changed in a notebook on stdout.
+pub(crate) fn show_diff(texts: &[DiffText]) {
+    show_data(diff::diff_text(texts, Style::of_stdout()).as_bytes());
 }
 
 /// Prints JSON on stdout, in one line: for programs, and fast.

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::kernel::kept::{KeeperProgram, KeptKernel, KeptProvisioner};
+use crate::kernel::kept::{KeeperProgram, KeptKernel, KeptProvisioner, KeptRecord};
 use crate::kernel::local::LocalProvisioner;
-use crate::kernel::{Kernel, KernelError, KernelState, LaunchRequest};
+use crate::kernel::{Death, Kernel, KernelError, KernelState, LaunchRequest};
 use crate::model::SessionId;
 use crate::scheduler::{Journal, KernelEpoch, LocalScheduler, SqliteJournal};
 use crate::session::{KernelBinding, LocalSessions, SessionError, SessionRecord, SessionStore};
@@ -18,6 +18,12 @@ use crate::session::{KernelBinding, LocalSessions, SessionError, SessionRecord, 
 use super::request::{Attachment, with_history_in_memory};
 use super::saver::StoredIn;
 use super::{Engine, Session};
+
+/// How long the end of a process may take to be told by its keeper.
+const DEATH_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many kernels live at a time unless something else is asked for.
+const MOST_KERNELS: usize = 64;
 
 /// More processes than a kernel has had of which nothing is left.
 const UNKNOWN_RESTARTS: u64 = 1000;
@@ -32,6 +38,7 @@ pub struct KeptSessions {
     store: Arc<dyn SessionStore>,
     kernels: KeptProvisioner,
     journal: Arc<dyn Journal>,
+    most_kernels: usize,
 }
 
 /// The right to execute something in a session, until it is dropped or its process is gone.
@@ -50,9 +57,12 @@ pub struct OpenedSession {
 }
 
 impl OpenedSession {
-    /// Whether the kernel's process has ended; what it had said can still be taken in, by [`Session::recover`].
-    pub fn is_dead(&self) -> bool {
-        matches!(*self.kernel.state().borrow(), KernelState::Dead(_))
+    /// How the kernel's process has ended, where it has; what it had said can still be taken in, by [`Session::recover`].
+    pub fn death(&self) -> Option<Death> {
+        match &*self.kernel.state().borrow() {
+            KernelState::Dead(death) => Some(death.clone()),
+            _ => None,
+        }
     }
 }
 
@@ -69,7 +79,15 @@ impl KeptSessions {
             store: Arc::new(store),
             kernels: KeptProvisioner::new(local, keeper, folder.join("kernels")),
             journal: Arc::new(journal),
+            most_kernels: MOST_KERNELS,
         })
+    }
+
+    /// Lets so many kernels live at a time, 64 otherwise.
+    #[must_use]
+    pub fn with_kernel_limit(mut self, most_kernels: usize) -> Self {
+        self.most_kernels = most_kernels;
+        self
     }
 
     /// What is kept of sessions.
@@ -150,11 +168,17 @@ impl KeptSessions {
         let Some(binding) = &record.kernel else {
             return Ok(None);
         };
-        if self.kernels.find(&binding.kernel_id).is_none() {
+        let Some(found) = self.kernels.find(&binding.kernel_id) else {
             return Ok(None);
-        }
+        };
         let token = self.store.next_token(&record.id).await?;
         let kernel = self.kernels.attach(&binding.kernel_id, Some(token)).await?;
+        if !found.is_alive {
+            // Its keeper is about to say so.
+            let mut state = kernel.state();
+            let told = state.wait_for(|state| matches!(state, KernelState::Dead(_)));
+            let _ = tokio::time::timeout(DEATH_PATIENCE, told).await;
+        }
         Ok(Some(self.opened(record, binding.clone(), kernel, false)))
     }
 
@@ -169,6 +193,7 @@ impl KeptSessions {
         launch: LaunchRequest,
         idle_timeout: Option<Duration>,
     ) -> Result<OpenedSession, Error> {
+        self.check_limit().await?;
         let spec = launch.spec.clone();
         let token = self.store.next_token(&record.id).await?;
         let started = self.kernels.start(with_history_in_memory(launch)).await?;
@@ -183,6 +208,31 @@ impl KeptSessions {
         drop(started);
         let kernel = self.kernels.attach(&binding.kernel_id, Some(token)).await?;
         Ok(self.opened(record, binding, kernel, true))
+    }
+
+    /// Refuses one more kernel where there are enough, naming those that do nothing.
+    async fn check_limit(&self) -> Result<(), Error> {
+        let kernels = self.kernels.list()?.into_iter();
+        let living: Vec<KeptRecord> = kernels.filter(|kernel| kernel.is_alive).collect();
+        if living.len() < self.most_kernels {
+            return Ok(());
+        }
+        let mut idle = Vec::new();
+        for record in self.store.list().await? {
+            let bound = record.kernel.as_ref().map(|kernel| &kernel.kernel_id);
+            let is_living = living.iter().any(|kernel| Some(&kernel.kernel_id) == bound);
+            // Whoever executes has the turn.
+            if is_living && self.try_take_turn(&record.id)?.is_ok() {
+                idle.push(record.path.display().to_string());
+            }
+        }
+        let idle = if idle.is_empty() {
+            "none of them is idle".to_owned()
+        } else {
+            format!("idle: {}", idle.join(", "))
+        };
+        let refused = format!("{} kernels live already, and no more may ({idle})", living.len());
+        Err(SessionError::InvalidRequest(refused).into())
     }
 
     fn opened(
