@@ -108,6 +108,7 @@ impl Lab {
             .env("VIRTUAL_ENV", environment)
             .env("JUPYTER_PATH", self.path("jupyter"))
             .env("XDG_RUNTIME_DIR", self.path("run"))
+            .env("MCP_JUPYTER_STATE_DIR", self.path("state"))
             .stdin(Stdio::null());
         command
     }

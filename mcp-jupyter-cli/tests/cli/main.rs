@@ -8,6 +8,7 @@
 
 mod assets;
 mod commands;
+mod crashes;
 mod failures;
 mod front_end;
 mod lab;

@@ -61,7 +61,7 @@ impl Keeping {
         let go = self.path("go");
         let code = format!(
             "import os, time\nprint('begun', flush=True)\nwhile not os.path.exists('{}'):\n    time.sleep(0.01)\n\
-             for i in range(1000):\n    print(i, flush=True)",
+             for i in range(400):\n    print(i, flush=True)",
             go.display()
         );
         (code, go)
@@ -87,7 +87,7 @@ impl Drop for Keeping {
 }
 
 fn lines() -> String {
-    let numbers = (0..1000).map(|number| format!("{number}\n"));
+    let numbers = (0..400).map(|number| format!("{number}\n"));
     std::iter::once("begun\n".to_owned()).chain(numbers).collect()
 }
 
@@ -145,7 +145,7 @@ fn what_a_killed_client_has_begun_goes_on() {
     let synced = lab.sync();
     assert_eq!(synced.code, 0, "{}", synced.stderr);
     assert_eq!(lab.printed(1), lines());
-    assert_eq!(lab.printed(2), "after 1 999\n");
+    assert_eq!(lab.printed(2), "after 1 399\n");
     let status = lab.run(&["run-status", status["run_id"].as_str().unwrap(), "--json"]);
     let status: Value = serde_json::from_str(&status.stdout).unwrap();
     assert_eq!(status["state"], "completed");
@@ -200,7 +200,7 @@ fn a_keeper_that_is_killed_in_a_cell_is_replaced() {
     );
     let again = lab.sync();
     assert_eq!(again.code, 0, "{}", again.stderr);
-    assert_eq!((lab.printed(0), lab.printed(1)), (lines(), "999\n".to_owned()));
+    assert_eq!((lab.printed(0), lab.printed(1)), (lines(), "399\n".to_owned()));
     assert_eq!(lab.session()["kernel"]["pid"], shown["kernel"]["pid"]);
 }
 
@@ -219,11 +219,41 @@ fn a_kernel_that_has_died_is_told_of_and_replaced() {
     assert!(synced.stderr.contains("ended by signal 9"), "{}", synced.stderr);
     assert_eq!(lab.printed(1), "1\n");
     let gone = lab.session();
-    lab.kill("keeper_pid");
-    lab.kill("pid");
+    for which in ["keeper_pid", "pid"] {
+        let pid = gone["kernel"][which].as_i64().unwrap();
+        kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
+    }
+    while lab.session()["state"] != "dead" {
+        std::thread::yield_now();
+    }
     let synced = lab.sync();
     assert_eq!(synced.code, 0, "{}", synced.stderr);
     assert_ne!(lab.session()["kernel"]["kernel_id"], gone["kernel"]["kernel_id"]);
+}
+
+#[test]
+fn a_kernel_that_dies_in_a_run_is_restarted_where_that_is_asked_for() {
+    let Some(lab) = Keeping::new(&["x = 1", "", "print(x)"]) else {
+        return;
+    };
+    let flag = lab.path("flag");
+    let code = format!(
+        "import os\nif not os.path.exists('{0}'):\n    open('{0}', 'w').close()\n    os.kill(os.getpid(), 9)\nprint('lives')",
+        flag.display()
+    );
+    lab.edit(1, &code);
+    let synced = lab.run(&["sync", "in.ipynb", "--restarts", "1"]);
+    assert_eq!(synced.code, 0, "{}", synced.stderr);
+    assert_eq!(
+        (lab.printed(1), lab.printed(2)),
+        ("lives\n".to_owned(), "1\n".to_owned())
+    );
+    let again = lab.run(&["sync", "in.ipynb", "--json"]);
+    assert!(!again.stdout.contains("cell_started"), "{}", again.stdout);
+    fs::remove_file(flag).unwrap();
+    lab.edit(1, &format!("{code}\nprint('again')"));
+    let died = lab.sync();
+    assert_eq!(died.code, 5, "{}", died.stderr);
 }
 
 #[test]
@@ -284,6 +314,79 @@ fn edits_made_while_a_cell_runs_stay() {
     assert_eq!(lab.notebook()["cells"][1]["source"], json!(["print('edited')"]));
     assert_eq!(lab.sync().code, 0);
     assert_eq!(lab.printed(1), "edited\n");
+}
+
+#[test]
+fn the_past_of_a_notebook_is_kept_told_and_brought_back() {
+    let Some(lab) = Keeping::new(&["x = 1", "print('one', x)"]) else {
+        return;
+    };
+    assert_eq!(lab.sync().code, 0);
+    let kept = lab.run(&["history", "in.ipynb", "--keep", "first"]);
+    assert_eq!(kept.code, 0, "{}", kept.stderr);
+    lab.edit(1, "print('two', x)\nprint('more')");
+    assert_eq!(lab.sync().code, 0);
+    let history = || serde_json::from_str::<Value>(&lab.run(&["history", "in.ipynb", "--json"]).stdout).unwrap();
+    let versions = history()["versions"].as_array().unwrap().clone();
+    let told: Vec<_> = versions
+        .iter()
+        .map(|version| (&version["cell"], &version["outcome"]))
+        .collect();
+    let ok = json!("ok");
+    assert_eq!(
+        told,
+        [
+            (&json!("cell-1"), &ok),
+            (&json!("cell-1"), &ok),
+            (&json!("cell-0"), &ok)
+        ]
+    );
+    assert_eq!(versions[1]["source"], "print('one', x)");
+    let diff = lab.run(&["diff", "in.ipynb", "--since", "first"]);
+    assert_eq!(diff.code, 0, "{}", diff.stderr);
+    for line in [
+        "cell #1 (cell-1) changed: outputs",
+        "-print('one', x)",
+        "+print('two', x)",
+        "+print('more')",
+    ] {
+        assert!(diff.stdout.contains(line), "{line} in {}", diff.stdout);
+    }
+    let restored = lab.run(&["restore", "in.ipynb", "--snapshot", "first", "--cell", "cell-1"]);
+    assert_eq!(restored.code, 0, "{}", restored.stderr);
+    assert_eq!(lab.printed(1), "one 1\n");
+    let before = history()["snapshots"][0]["seq"].to_string();
+    assert_eq!(lab.run(&["restore", "in.ipynb", "--snapshot", &before]).code, 0);
+    assert_eq!(lab.printed(1), "two 1\nmore\n");
+    let version = versions[1]["seq"].to_string();
+    assert_eq!(lab.run(&["restore", "in.ipynb", "--version", &version]).code, 0);
+    assert_eq!(lab.printed(1), "one 1\n");
+    // The kernel follows by what differs.
+    assert_eq!(lab.sync().code, 0);
+    assert_eq!(history()["versions"].as_array().unwrap().len(), 4);
+    let unknown = lab.run(&["restore", "in.ipynb", "--snapshot", "none"]);
+    assert_eq!(unknown.code, 2);
+    assert!(
+        unknown.stderr.contains("there is no snapshot none"),
+        "{}",
+        unknown.stderr
+    );
+}
+
+#[test]
+fn one_kernel_too_many_is_refused_with_those_that_do_nothing() {
+    let Some(lab) = Keeping::new(&["x = 1"]) else { return };
+    lab.0.notebook("other.ipynb", &["1"]);
+    assert_eq!(lab.sync().code, 0);
+    let refused = lab.run(&["start", "other.ipynb", "--max-kernels", "1"]);
+    assert_eq!(refused.code, 2);
+    let said = &refused.stderr;
+    assert!(
+        said.contains("1 kernels live already") && said.contains("/in.ipynb"),
+        "{said}"
+    );
+    let listed: Value = serde_json::from_str(&lab.run(&["kernels", "--json"]).stdout).unwrap();
+    assert!(listed["running"][0]["usage"]["memory_bytes"].as_u64().unwrap() > 1 << 20);
 }
 
 #[test]
