@@ -242,7 +242,8 @@ fn write<S: State>(
         path: path.clone(),
         source: source.into(),
     })?;
-    if !seqs.is_empty() {
+    // A file that was replaced is another one: it is known by what it is now when it is renamed.
+    if written.merged.is_changed || !seqs.is_empty() {
         state.settle(id, &seqs, Identity::of(&path))?;
     }
     Ok(written)
@@ -299,6 +300,7 @@ fn edit<S: State>(
 
 /// The notebook of a snapshot.
 fn past<S: State>(state: &S, id: &SessionId, seq: u64) -> Result<Notebook, SessionError> {
+    state.get(id)?;
     let known = state.snapshots(id)?;
     let info = known.iter().find(|info| info.seq == seq);
     let document = match info {
@@ -328,6 +330,7 @@ fn restore<S: State>(state: &S, id: &SessionId, from: &RestoreFrom) -> Result<Re
 }
 
 fn version<S: State>(state: &S, id: &SessionId, seq: u64) -> Result<Version, SessionError> {
+    state.get(id)?;
     let known = state.versions(id, &HistoryQuery::default())?;
     let version = known.into_iter().find(|version| version.seq == seq);
     version.ok_or_else(|| SessionError::InvalidRequest(format!("there is no version {seq} in the history")))

@@ -226,6 +226,7 @@ impl State for Memory {
 
     fn record(&self, id: &SessionId, results: Vec<CellResult>) -> Result<(), SessionError> {
         let mut sessions = self.sessions();
+        sessions.position(id)?;
         for result in results {
             sessions.last_seq += 1;
             let seq = sessions.last_seq;

@@ -78,6 +78,7 @@ pub(super) fn replace(earlier: Option<JsonMap>, mut later: CellResult) -> CellRe
 }
 
 /// A result in text, which loses nothing of it.
+#[cfg(feature = "sqlite")]
 pub(super) fn to_text(result: &CellResult) -> String {
     let mut members = JsonMap::new();
     members.insert("cell".to_owned(), result.cell.as_str().into());
@@ -92,6 +93,7 @@ pub(super) fn to_text(result: &CellResult) -> String {
 }
 
 /// The result of a text; how its execution ended is in the history, not in it.
+#[cfg(feature = "sqlite")]
 pub(super) fn from_text(text: &str) -> Option<CellResult> {
     let document = Json::parse(text.as_bytes()).ok()?;
     let object = |name| match document.get(name) {

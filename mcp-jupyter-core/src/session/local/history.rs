@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::super::keeping::now;
 use super::super::types::{CellResult, HistoryQuery, SnapshotInfo, Version};
 use super::HistoryLimits;
-use super::queries::time;
+use super::queries::{time, touch};
 use crate::model::{Digest, Json, SessionId};
 use crate::sqlite::{Failure, all};
 
@@ -98,6 +98,7 @@ pub(super) fn add_snapshot(
     document: &[u8],
 ) -> Result<SnapshotInfo, Failure> {
     let (digest, taken) = (Digest::of(document), now());
+    touch(connection, id)?;
     add_content(connection, &digest, document)?;
     let insert = "INSERT INTO snapshots (session, name, reason, taken, length, digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let length = document.len() as u64;

@@ -133,7 +133,7 @@ pub(super) fn list(connection: &Connection) -> Result<Vec<SessionRecord>, Failur
 }
 
 /// The session is used now.
-fn touch(connection: &Connection, id: &SessionId) -> Result<(), Failure> {
+pub(super) fn touch(connection: &Connection, id: &SessionId) -> Result<(), Failure> {
     let update = "UPDATE sessions SET used = ?2, used_seq = (SELECT max(used_seq) + 1 FROM sessions) WHERE id = ?1";
     connection.execute(update, params![id.as_str(), now().as_microsecond()])?;
     Ok(())
@@ -155,6 +155,7 @@ pub(super) fn bind(connection: &Connection, id: &SessionId, kernel: Option<&Kern
 }
 
 pub(super) fn record(connection: &Connection, id: &SessionId, result: CellResult) -> Result<(), Failure> {
+    touch(connection, id)?;
     let key = params![id.as_str(), result.cell.as_str()];
     let query = "SELECT result FROM pending WHERE session = ?1 AND cell = ?2";
     let earlier: Option<String> = connection.query_row(query, key, |row| row.get(0)).optional()?;
