@@ -83,9 +83,18 @@ pub(crate) struct SyncArgs {
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = OnErrorArg::Stop)]
     pub(crate) on_error: OnErrorArg,
 
-    /// How often the kernel is restarted, and what is needed executed again, where it dies
+    /// How often the kernel is restarted, and what is needed executed again, where it dies: at once, and then after ever
+    /// longer pauses
     #[arg(long, value_name = "TIMES", default_value_t = 0)]
     pub(crate) restarts: u32,
+
+    /// Warn where the kernel and what it has started use more memory than this, such as `2G`
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) memory_warning: Option<u64>,
+
+    /// End the kernel where they use more than this
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) memory_limit: Option<u64>,
 
     /// Do not wait: print the run's id, and go on in the background
     #[arg(long)]

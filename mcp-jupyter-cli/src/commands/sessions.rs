@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::args::{AttachArgs, ListSessionsArgs, RecoverArgs, SessionsArgs, SessionsCommand, ShowSessionArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::keeping::{self, Sync, SyncOptions};
+use crate::keeping::{self, MemoryLimits, Sync, SyncOptions};
 use crate::report::{self, Report, show_note};
 use crate::signals::Stops;
 
@@ -207,6 +207,7 @@ pub(super) fn quiet_options() -> SyncOptions {
         cell_timeout: None,
         on_error: OnError::Stop,
         restarts: 0,
+        memory: MemoryLimits::default(),
         offload: None,
         input: None,
         announces: false,

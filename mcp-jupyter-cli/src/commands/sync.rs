@@ -9,7 +9,7 @@ use crate::args::{SyncArgs, SyncAssetsArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::job::{Input, TerminalInput};
-use crate::keeping::{self, Sync, SyncOptions};
+use crate::keeping::{self, MemoryLimits, Sync, SyncOptions};
 use crate::report::{self, Mode, Report};
 use crate::signals::Stops;
 
@@ -59,6 +59,10 @@ fn options(args: &SyncArgs, report: &Report) -> Result<SyncOptions, CliError> {
         cell_timeout: args.timeout,
         on_error: args.on_error.policy(),
         restarts: args.restarts,
+        memory: MemoryLimits {
+            soft: args.memory_warning,
+            hard: args.memory_limit,
+        },
         offload: offload(&args.assets)?,
         input: TerminalInput::source(report.screen()).filter(|_| !args.announce),
         announces: args.announce,

@@ -16,7 +16,7 @@ pub(super) async fn catch_up(sync: &mut Sync<'_>, opened: &OpenedSession) -> Res
         return Ok(None);
     };
     sync.report.remark("going on with what an earlier program has left");
-    let finished = sync.follow(run, &notebook).await;
+    let finished = sync.follow(run, &notebook, &opened.kernel).await;
     Ok(Some(finished.summary.outcome.as_ref().map_or(Exit::Failed, Exit::from)))
 }
 

@@ -1,6 +1,7 @@
 //! What the commands about sessions have in common: where sessions are kept, and how a notebook or an id names one.
 
 mod catch_up;
+mod memory;
 mod sync;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::job::{Cwd, Input, Kernels};
 use crate::report::Report;
 
 pub(crate) use self::catch_up::newest;
+pub(crate) use self::memory::MemoryLimits;
 pub(crate) use self::sync::{Sync, SyncOptions};
 
 /// The sessions in the folder that is named, or in the user's own.

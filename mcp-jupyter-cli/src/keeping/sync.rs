@@ -7,11 +7,13 @@ use mcp_jupyter_core::engine::{
     Turn, resolve_target,
 };
 use mcp_jupyter_core::kernel::LaunchRequest;
+use mcp_jupyter_core::kernel::kept::KeptKernel;
 use mcp_jupyter_core::scheduler::Mode;
 use mcp_jupyter_core::session::SessionRecord;
 use mcp_jupyter_core::session::notebook::Notebook;
 
 use super::catch_up::{catch_up, newest};
+use super::memory::{MemoryLimits, MemoryWatch};
 use super::obituary;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -28,6 +30,7 @@ pub(crate) struct SyncOptions {
     pub(crate) cell_timeout: Option<Duration>,
     pub(crate) on_error: OnError,
     pub(crate) restarts: u32,
+    pub(crate) memory: MemoryLimits,
     pub(crate) offload: Option<Offload>,
     pub(crate) input: Option<Arc<dyn InputSource>>,
     /// Print the id of the run, once it has one, and nothing else.
@@ -90,7 +93,7 @@ impl Sync<'_> {
             }
         };
         let run = opened.session.run(Arc::clone(&notebook), self.request(&notebook)?)?;
-        let finished = self.follow(run, &notebook).await;
+        let finished = self.follow(run, &notebook, &opened.kernel).await;
         opened.session.detach().await;
         Ok(finished.summary.outcome.as_ref().map_or(Exit::Failed, Exit::from))
     }
@@ -148,12 +151,13 @@ impl Sync<'_> {
     }
 
     /// Reports a run to its end, and passes on what is asked of it.
-    pub(super) async fn follow(&mut self, mut run: Run, notebook: &Notebook) -> FinishedRun {
+    pub(super) async fn follow(&mut self, mut run: Run, notebook: &Notebook, kernel: &KeptKernel) -> FinishedRun {
         let name = self.record.path.display().to_string();
         let destination = Destination::File(self.record.path.clone());
         let mut reporter = self.report.reporter(&name, &destination);
         reporter.begin(notebook.cells().iter().map(|cell| cell.source().to_owned()).collect());
         let control = run.control();
+        let mut memory = MemoryWatch::new(self.options.memory);
         if let Some(stop) = self.stops.now() {
             stop.apply(&control);
         }
@@ -167,6 +171,7 @@ impl Sync<'_> {
                     stop.apply(&control);
                     self.report.stopping(stop);
                 }
+                () = memory.due(), if memory.has_limits() => memory.look(self.sessions, kernel, self.report).await,
             }
         }
     }

@@ -257,6 +257,17 @@ fn a_kernel_that_dies_in_a_run_is_restarted_where_that_is_asked_for() {
 }
 
 #[test]
+fn a_kernel_that_grows_is_warned_of_and_ended() {
+    let Some(lab) = Keeping::new(&["x = bytearray(300 << 20)\nimport time\nwhile True:\n    time.sleep(0.1)"]) else {
+        return;
+    };
+    let synced = lab.run(&["sync", "in.ipynb", "--memory-warning", "10M", "--memory-limit", "250M"]);
+    assert_eq!(synced.code, 5, "{}", synced.stderr);
+    let said = &synced.stderr;
+    assert!(said.contains("are allowed: it is ended"), "{said}");
+}
+
+#[test]
 fn a_run_in_the_background_is_followed_and_interrupted() {
     let Some(lab) = Keeping::new(&["print('hello', flush=True)\nimport time\nwhile True:\n    time.sleep(0.1)"]) else {
         return;

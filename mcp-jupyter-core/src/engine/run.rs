@@ -33,6 +33,9 @@ use super::summary::Summary;
 /// What the scheduler gives next; none where it gives nothing any more.
 type Given = Option<Result<Step, SchedulerError>>;
 
+/// The longest wait before a restart.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+
 /// How many doubts about one plan are told one by one.
 const MOST_DOUBTS: usize = 5;
 
@@ -61,10 +64,20 @@ pub(super) struct RunLoop {
     pub(super) redacting: Option<Redacting>,
     /// What was warned of and may come again.
     warned: HashSet<String>,
+    /// How often the kernel was restarted.
+    restarts: u32,
     /// How many executions have begun.
     pub(super) position: usize,
     /// How the run ends, where that is known before the scheduler says so.
     pub(super) ending: Option<RunOutcome>,
+}
+
+/// How long to wait before a kernel is restarted that was so often before: what kills it may be passing.
+fn backoff(restarts: u32) -> Duration {
+    match restarts {
+        0 => Duration::ZERO,
+        _ => LONGEST_BACKOFF.min(Duration::from_millis(500) * 2_u32.saturating_pow(restarts - 1)),
+    }
 }
 
 impl RunLoop {
@@ -93,6 +106,7 @@ impl RunLoop {
             streams: OpenStreams::default(),
             redacting: setup.redactor.clone().map(Redacting::new),
             warned: HashSet::new(),
+            restarts: 0,
             position: 0,
             ending: None,
             setup,
@@ -336,8 +350,13 @@ impl RunLoop {
     /// Starts a new process; gives how long that took, in seconds.
     pub(super) async fn restart(&mut self, live: &mut LiveKernel) -> Result<f64, RunOutcome> {
         let started = Instant::now();
+        let pause = backoff(self.restarts);
+        self.restarts += 1;
         let restarted = tokio::select! {
-            restarted = live.restart() => restarted,
+            restarted = async {
+                tokio::time::sleep(pause).await;
+                live.restart().await
+            } => restarted,
             _ = self.limits.next_step() => return Err(self.stopped(None)),
         };
         restarted.map_err(|error| failed(error.kind(), &error))?;
@@ -462,5 +481,17 @@ impl RunLoop {
     /// Saves the notebook as the run leaves it.
     pub(super) async fn save(&mut self) -> Result<Kept, SessionError> {
         self.saver.save(&self.notebook, Durability::Power).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_restart_comes_at_once_and_the_others_ever_later() {
+        let pauses: Vec<u128> = (0..9).map(|restarts| backoff(restarts).as_millis()).collect();
+        assert_eq!(pauses, [0, 500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]);
+        assert_eq!(backoff(u32::MAX), LONGEST_BACKOFF);
     }
 }
