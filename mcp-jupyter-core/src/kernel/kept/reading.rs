@@ -15,7 +15,7 @@ use super::packet::Sending;
 use super::spool::{Kind, Position, Record, RecordHeader, SpoolReader};
 use crate::kernel::local::dialogue::{Dialogue, watch_for_idle};
 use crate::kernel::local::kernel::stream_of;
-use crate::kernel::local::router::Router;
+use crate::kernel::local::router::{LARGE, Router};
 use crate::kernel::local::wire::{Codec, raw_content};
 use crate::kernel::{Channel, Death, Execution, KernelState, Message, Unfinished};
 use crate::model::{Json, JsonMap};
@@ -420,8 +420,11 @@ impl Published {
         let router = Arc::clone(&self.0.generation.dialogue.router);
         match record.kind {
             Kind::Received => {
-                if let Some(message) = self.0.message(&record) {
-                    router.give_iopub(message).await;
+                let is_large = header.end() - header.position >= LARGE as u64;
+                let message = self.0.message(&record);
+                drop(record);
+                if let Some(message) = message {
+                    router.give_iopub(message, is_large).await;
                 }
             }
             Kind::Gap | Kind::Adopted => router.note_gap(),

@@ -6,14 +6,17 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes};
 use tokio::sync::Notify;
 
 /// What waits in memory before the rest goes to disk, in bytes.
-const MEMORY_LIMIT: usize = 32 << 20;
+const MEMORY_LIMIT: usize = 8 << 20;
 
 /// How much is read back from disk at once, in bytes, unless one message is larger.
-const READ_SIZE: usize = 4 << 20;
+const READ_SIZE: usize = 1 << 20;
+
+/// Frames from this size on, in bytes, are written by themselves: one record of all would be a copy of theirs.
+const LARGE: usize = 64 << 10;
 
 /// The frames of one message.
 pub(in crate::kernel) type Frames = Vec<Bytes>;
@@ -117,22 +120,17 @@ impl State {
     }
 
     fn spill(&mut self, frames: &Frames) -> io::Result<()> {
-        let record = encode(frames);
-        if self.spill.is_none() {
-            let file = Arc::new(tempfile::tempfile()?);
-            file.write_all_at(&record, 0)?;
-            let write_at = record.len() as u64;
-            self.spill = Some(Spill {
-                file,
-                read_at: 0,
-                write_at,
-                lengths: [record.len()].into(),
-            });
-        } else if let Some(spill) = &mut self.spill {
-            spill.file.write_all_at(&record, spill.write_at)?;
-            spill.write_at += record.len() as u64;
-            spill.lengths.push_back(record.len());
+        if let Some(spill) = &mut self.spill {
+            return spill.write(frames);
         }
+        let mut spill = Spill {
+            file: Arc::new(tempfile::tempfile()?),
+            read_at: 0,
+            write_at: 0,
+            lengths: VecDeque::new(),
+        };
+        spill.write(frames)?;
+        self.spill = Some(spill);
         Ok(())
     }
 
@@ -194,15 +192,33 @@ impl State {
     }
 }
 
-/// A record: the number of frames, then each frame behind its length.
-fn encode(frames: &Frames) -> Bytes {
-    let mut record = BytesMut::with_capacity(frames.iter().map(|frame| frame.len() + 8).sum::<usize>() + 8);
-    record.put_u64(frames.len() as u64);
-    for frame in frames {
-        record.put_u64(frame.len() as u64);
-        record.put_slice(frame);
+impl Spill {
+    /// Appends a record: the number of frames, then each frame behind its length. What a failure leaves does not count.
+    fn write(&mut self, frames: &Frames) -> io::Result<()> {
+        let mut at = self.write_at;
+        let mut append = |bytes: &[u8]| {
+            self.file.write_all_at(bytes, at)?;
+            at += bytes.len() as u64;
+            io::Result::Ok(())
+        };
+        let mut short = Vec::new();
+        short.put_u64(frames.len() as u64);
+        for frame in frames {
+            short.put_u64(frame.len() as u64);
+            if frame.len() < LARGE {
+                short.put_slice(frame);
+            } else {
+                append(&short)?;
+                append(frame)?;
+                short.clear();
+            }
+        }
+        append(&short)?;
+        let length = usize::try_from(at - self.write_at).expect("it is a length in memory");
+        self.lengths.push_back(length);
+        self.write_at = at;
+        Ok(())
     }
-    record.freeze()
 }
 
 fn read_batch(file: &File, at: u64, lengths: &[usize]) -> io::Result<Vec<Frames>> {

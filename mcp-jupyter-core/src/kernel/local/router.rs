@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::kernel::{Channel, Death, KernelError, KernelState, Message};
@@ -16,6 +17,9 @@ use super::wire::Codec;
 
 /// Messages of one execution that wait for its reader; behind them, messages wait in the frame queue.
 const EXECUTION_LIMIT: usize = 256;
+
+/// Messages from this size on, in bytes, wait there alone: behind them, the frame queue keeps what comes on disk.
+pub(in crate::kernel) const LARGE: usize = 64 << 10;
 
 /// Messages that an [`unsolicited`](super::super::Kernel::unsolicited) subscriber may be behind.
 const UNSOLICITED_LIMIT: usize = 1024;
@@ -164,14 +168,18 @@ impl Router {
                     continue;
                 }
             }
-            match codec.decode(Channel::Iopub, &frames) {
-                Ok(message) => self.give_iopub(message).await,
+            let is_large = frames.iter().map(Bytes::len).sum::<usize>() >= LARGE;
+            let decoded = codec.decode(Channel::Iopub, &frames);
+            drop(frames);
+            match decoded {
+                Ok(message) => self.give_iopub(message, is_large).await,
                 Err(error) => tracing::warn!(%error),
             }
         }
     }
 
-    pub(in crate::kernel) async fn give_iopub(&self, message: Message) {
+    /// Gives a message of iopub; a large one waits alone, and whoever gives it with it.
+    pub(in crate::kernel) async fn give_iopub(&self, message: Message, is_large: bool) {
         self.published.fetch_add(1, Ordering::Relaxed);
         let msg_type = message.msg_type().into_owned();
         let is_idle = self.note(&msg_type, &message);
@@ -185,6 +193,9 @@ impl Router {
                     && let Ok(message) = dropped.0
                 {
                     let _ = self.unsolicited.send(message);
+                } else if is_large {
+                    // There is room for all only once it has been taken; an error is that of a reader who has gone.
+                    let _ = messages.reserve_many(EXECUTION_LIMIT).await;
                 }
             }
             None => drop(self.unsolicited.send(message)),
