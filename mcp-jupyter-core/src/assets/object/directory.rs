@@ -90,6 +90,11 @@ impl Directory {
         Ok(false)
     }
 
+    /// The file of this key; none where it is not there.
+    pub(super) fn open_file(&self, key: &Key) -> io::Result<Option<File>> {
+        found(File::open(self.path(key)))
+    }
+
     /// The bytes of a file from `from` to `to`, read as they are wanted, and a little ahead.
     pub(super) fn read(file: File, from: u64, to: u64, name: &str) -> ByteStream {
         let name = name.to_owned();

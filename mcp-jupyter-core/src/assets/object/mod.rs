@@ -13,6 +13,7 @@ mod location;
 mod records;
 
 use std::fmt;
+use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -282,8 +283,7 @@ impl AssetStore for ObjectAssets {
             return Ok(futures_util::stream::empty().boxed());
         }
         if let Some(directory) = &self.directory {
-            let file = std::fs::File::open(directory.path(&key));
-            let file = directory::found(file).map_err(self.io("open an asset"))?;
+            let file = directory.open_file(&key).map_err(self.io("open an asset"))?;
             let file = file.ok_or_else(|| self.not_found(digest))?;
             return Ok(Directory::read(file, range.start, range.end, &self.name));
         }
@@ -298,6 +298,17 @@ impl AssetStore for ObjectAssets {
         Ok(content
             .map_err(move |error| store.failed("read an asset", error))
             .boxed())
+    }
+
+    async fn open_file(&self, digest: &Digest) -> Result<Option<File>, AssetError> {
+        let opened = self
+            .directory
+            .as_ref()
+            .map(|directory| directory.open_file(&keys::asset(digest)));
+        opened
+            .transpose()
+            .map(Option::flatten)
+            .map_err(self.io("open an asset"))
     }
 
     async fn head(&self, digest: &Digest) -> Result<AssetMetadata, AssetError> {

@@ -4,9 +4,12 @@
 //! long to be held is searched in parts that overlap.
 
 mod collector;
+mod file;
 mod matcher;
 mod scanner;
 
+use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -19,6 +22,7 @@ use super::left::{Left, Unit};
 use super::lines::no_such_line;
 use super::{AssetReader, require};
 
+use self::file::FileScan;
 use self::matcher::Matcher;
 use self::scanner::Scanner;
 
@@ -235,6 +239,9 @@ impl AssetReader {
         range: Range<u64>,
         mut scanner: Box<Scanner>,
     ) -> Result<Box<Scanner>, AssetError> {
+        if let Some(file) = self.store.open_file(digest).await? {
+            return self.scan_file(file, range, scanner).await;
+        }
         let mut content = self.content(digest, range).await?;
         let mut block = content.next().await?;
         while let Some((at, bytes)) = block {
@@ -243,17 +250,40 @@ impl AssetReader {
                 scanner
             });
             let (done, next) = tokio::join!(work, content.next());
-            scanner = done.map_err(|error| AssetError::Io {
-                store: self.store.to_string(),
-                action: "search".to_owned(),
-                source: std::io::Error::other(error),
-            })?;
+            scanner = done.map_err(|error| self.search_failed(io::Error::other(error)))?;
             if scanner.is_done() {
                 break;
             }
             block = next?;
         }
         Ok(scanner)
+    }
+
+    async fn scan_file(
+        &self,
+        file: File,
+        range: Range<u64>,
+        scanner: Box<Scanner>,
+    ) -> Result<Box<Scanner>, AssetError> {
+        let mut scan = FileScan::new(file, range, scanner).map_err(|error| self.search_failed(error))?;
+        loop {
+            scan = match scan.finished() {
+                Ok(scanner) => return Ok(scanner),
+                Err(unfinished) => {
+                    let turned = tokio::task::spawn_blocking(move || unfinished.turn()).await;
+                    let turned = turned.map_err(io::Error::other).flatten();
+                    turned.map_err(|error| self.search_failed(error))?
+                }
+            };
+        }
+    }
+
+    fn search_failed(&self, source: io::Error) -> AssetError {
+        AssetError::Io {
+            store: self.store.to_string(),
+            action: "search".to_owned(),
+            source,
+        }
     }
 }
 

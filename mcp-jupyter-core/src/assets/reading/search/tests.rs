@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use crate::assets::reading::lines::tests::texts;
 use crate::assets::reading::splitting::reader;
+use crate::assets::{AssetStore as _, AssetStoreExt as _, MimeType, ObjectAssets};
 
 use super::*;
 
@@ -179,6 +180,36 @@ fn naive(text: &[u8], search: &Search) -> (String, u64, Option<u64>) {
         |last: &usize| last + 1 == lines.len() || (beyond == lines.len() && last + search.after >= lines.len());
     let stopped = counted.last().filter(|last| counted.len() == cap && !is_complete(last));
     (out, counted.len() as u64, stopped.map(|last| *last as u64 + 2))
+}
+
+#[tokio::test]
+async fn a_file_is_searched_as_a_stream_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(ObjectAssets::directory(folder.path()).unwrap());
+    let (file, memory) = (
+        AssetReader::new(Arc::clone(&store) as _),
+        AssetReader::new(Arc::new(ObjectAssets::memory())),
+    );
+    let mut text = String::new();
+    for number in 0..100_000 {
+        writeln!(text, "{number} é").unwrap();
+    }
+    let mut digest = None;
+    for reader in [&file, &memory] {
+        let put = reader.store().put_bytes(text.clone().into(), MimeType::plain()).await;
+        digest = Some(put.unwrap().digest);
+    }
+    let digest = digest.unwrap();
+    let mut later = regex("9 é$");
+    (later.from_line, later.max_matches, later.before) = (60_000, 3, 2);
+    for wanted in [literal("99999 é"), literal("777"), later] {
+        let found = file.search(&digest, &wanted).await.unwrap();
+        assert!(found.matches > 0);
+        assert_eq!(found, memory.search(&digest, &wanted).await.unwrap());
+    }
+    let opened = store.open_file(&digest).await.unwrap();
+    assert_eq!(opened.unwrap().metadata().unwrap().len(), text.len() as u64);
+    assert!(memory.store().open_file(&digest).await.unwrap().is_none());
 }
 
 fn patterns() -> impl Strategy<Value = Pattern> {
