@@ -1,8 +1,10 @@
 //! Notebooks whose kernels outlive the commands that use them.
 
 use std::fs;
+use std::io::Write;
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -202,6 +204,30 @@ fn a_keeper_that_is_killed_in_a_cell_is_replaced() {
     assert_eq!(again.code, 0, "{}", again.stderr);
     assert_eq!((lab.printed(0), lab.printed(1)), (lines(), "399\n".to_owned()));
     assert_eq!(lab.session()["kernel"]["pid"], shown["kernel"]["pid"]);
+}
+
+#[test]
+fn a_keeper_takes_over_even_if_whoever_has_ordered_it_is_gone() {
+    let Some(lab) = Keeping::new(&["x = 1", ""]) else {
+        return;
+    };
+    assert_eq!(lab.sync().code, 0);
+    lab.kill("keeper_pid");
+    let kernels = fs::read_dir(lab.path("state/kernels")).unwrap();
+    let home = kernels.map(|entry| entry.unwrap().path()).next().unwrap();
+    let mut order = lab.command(&["keep", home.to_str().unwrap()]);
+    let order = order.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut keeper = order.stderr(Stdio::null()).spawn().unwrap();
+    drop(keeper.stdout.take());
+    keeper.stdin.take().unwrap().write_all(b"\"adopt\"\n").unwrap();
+    let before = lab.session();
+    lab.edit(1, "print(x)");
+    let synced = lab.sync();
+    assert_eq!(synced.code, 0, "{}", synced.stderr);
+    assert_eq!(lab.printed(1), "1\n");
+    assert_eq!(lab.session()["kernel"]["pid"], before["kernel"]["pid"]);
+    assert_eq!(lab.run(&["stop", "in.ipynb"]).code, 0);
+    keeper.wait().unwrap();
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -54,7 +54,7 @@ pub(in crate::kernel) struct Connection {
     /// What our sockets call themselves. The kernel addresses its input requests, and its replies, to that.
     identity: String,
     /// Holds the connection file and the Unix sockets; removed with this.
-    dir: Folder,
+    dir: Arc<Folder>,
     /// Locked for as long as this process uses the folder: what is unlocked was left by a process that was killed.
     _lock: Option<File>,
     /// Bound but not listening, so that the system gives the ports to nobody else. The kernel binds the same
@@ -82,7 +82,7 @@ impl Connection {
             ports: [1, 2, 3, 4, 5],
             key: kept_key.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
             identity: uuid::Uuid::new_v4().simple().to_string(),
-            dir,
+            dir: Arc::new(dir),
             _lock: lock.transpose().map_err(failed)?,
             reserved: Vec::new(),
         };
@@ -105,7 +105,7 @@ impl Connection {
             ports: known.ports,
             key: known.key,
             identity: known.identity,
-            dir: Folder(known.dir),
+            dir: Arc::new(Folder(known.dir)),
             _lock: None,
             reserved: Vec::new(),
         }
@@ -170,6 +170,11 @@ impl Connection {
     /// The folder that holds everything of this connection.
     pub(in crate::kernel) fn dir(&self) -> &Path {
         &self.dir.0
+    }
+
+    /// For as long as it is held, the folder stays.
+    pub(in crate::kernel) fn hold_dir(&self) -> Arc<Folder> {
+        Arc::clone(&self.dir)
     }
 
     pub(in crate::kernel) fn identity(&self) -> &str {

@@ -105,7 +105,10 @@ pub async fn keep(home: &Path) -> io::Result<()> {
     };
     match begun {
         Ok((keeper, listener)) => {
-            begin::greet(&Greeting::Ready)?;
+            // Whoever has ordered it may be gone. That the tether tells, and it decides only over a kernel that nobody keeps.
+            if let Err(error) = begin::greet(&Greeting::Ready) {
+                tracing::debug!(%error, "nobody waits for this keeper");
+            }
             begin::quieten(&home)?;
             keeper.run(listener, tether).await;
             drop(lock);
