@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::BufReader;
@@ -18,6 +19,9 @@ use super::program::KeeperProgram;
 use super::spool::{Position, SpoolReader};
 use crate::kernel::local::process::last_words;
 use crate::kernel::{Death, KernelError};
+
+/// How often to look whether a keeper that takes over listens.
+const TAKING_OVER: Duration = Duration::from_millis(5);
 
 /// Reaches the keeper of one kernel.
 #[derive(Debug)]
@@ -166,7 +170,9 @@ impl Connection {
                     && let Some(tether) = self.program.adopt(&self.home).await? =>
                 {
                     attempts += 1;
-                    self.hold(Some(tether));
+                    if tether.is_some() {
+                        self.hold(tether);
+                    }
                 }
                 None => {
                     self.fall_silent();
@@ -176,19 +182,29 @@ impl Connection {
         }
     }
 
+    /// The socket of a keeper that lives; one that is just taking over, and does not listen yet, is waited for.
+    async fn reach_keeper(&self) -> Result<Option<UnixStream>, KernelError> {
+        let home = &self.home;
+        loop {
+            let description = home.description().map_err(|error| {
+                KernelError::io(
+                    format!("read what is known of the kernel in {}", home.path().display()),
+                    error,
+                )
+            })?;
+            if !home.has_keeper() {
+                return Ok(None);
+            }
+            if let Ok(stream) = UnixStream::connect(description.socket()).await {
+                return Ok(Some(stream));
+            }
+            tokio::time::sleep(TAKING_OVER).await;
+        }
+    }
+
     /// A connection to a keeper that lives.
     async fn connect(self: &Arc<Self>) -> Result<Option<(Arc<Line>, Status)>, KernelError> {
-        let home = &self.home;
-        let description = home.description().map_err(|error| {
-            KernelError::io(
-                format!("read what is known of the kernel in {}", home.path().display()),
-                error,
-            )
-        })?;
-        if !home.has_keeper() {
-            return Ok(None);
-        }
-        let Ok(stream) = UnixStream::connect(description.socket()).await else {
+        let Some(stream) = self.reach_keeper().await? else {
             return Ok(None);
         };
         let (from, out) = stream.into_split();

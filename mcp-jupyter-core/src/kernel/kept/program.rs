@@ -22,8 +22,9 @@ pub struct KeeperProgram {
 }
 
 impl KeeperProgram {
-    /// Starts a keeper, and waits until it has a kernel. What is returned is held by whoever wants it to go on.
-    pub(super) async fn start(&self, home: &Home, order: &Order) -> Result<ChildStdin, KernelError> {
+    /// Starts a keeper, and waits until it has a kernel. What is returned is held by whoever wants it to go on; nothing
+    /// where another keeper has the kernel.
+    pub(super) async fn start(&self, home: &Home, order: &Order) -> Result<Option<ChildStdin>, KernelError> {
         let action = || format!("start a keeper ({})", self.program.display());
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
@@ -48,22 +49,23 @@ impl KeeperProgram {
             .await
             .map_err(|error: io::Error| KernelError::io(action(), error))?
         {
-            Greeting::Ready => Ok(tether),
+            Greeting::Ready => Ok(Some(tether)),
+            Greeting::Taken => Ok(None),
             Greeting::Failed(refusal) => Err(refusal.into()),
         }
     }
 
-    /// Has a new keeper take over the kernel of `home`; none where there is nothing to take over.
-    pub(super) async fn adopt(&self, home: &Home) -> Result<Option<ChildStdin>, KernelError> {
+    /// Has a new keeper take over the kernel of `home`, and gives what holds it, where no other one has it; nothing where
+    /// there is nothing to take over.
+    pub(super) async fn adopt(&self, home: &Home) -> Result<Option<Option<ChildStdin>>, KernelError> {
         let runs = home.description().is_ok_and(|description| description.kernel_runs());
         if !runs {
             return Ok(None);
         }
         match self.start(home, &Order::Adopt).await {
-            Ok(tether) => Ok(Some(tether)),
             // It has ended meanwhile.
             Err(KernelError::Died(_)) => Ok(None),
-            Err(error) => Err(error),
+            adopted => adopted.map(Some),
         }
     }
 }

@@ -134,7 +134,7 @@ impl KeptProvisioner {
             spool_limit: self.spool_limit,
         };
         let tether = self.program.start(&home, &Order::Launch(Box::new(launch))).await?;
-        KeptKernel::open(home, self.program.clone(), None, Some(tether)).await
+        KeptKernel::open(home, self.program.clone(), None, tether).await
     }
 
     /// Reaches a kernel that is kept. With a token, every client with a lower one executes nothing any more. A kernel that

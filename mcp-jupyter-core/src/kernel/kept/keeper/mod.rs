@@ -47,6 +47,8 @@ const QUIET: Duration = Duration::from_secs(2);
 pub(super) enum Greeting {
     /// The kernel answers, and clients may come.
     Ready,
+    /// Another keeper has the kernel, or is about to.
+    Taken,
     /// There is no kernel.
     Failed(Refusal),
 }
@@ -95,9 +97,7 @@ pub async fn keep(home: &Path) -> io::Result<()> {
     let order = tether.read_order().await?;
     let lock = home.lock()?;
     if lock.try_lock().is_err() {
-        let action = "keep the kernel".to_owned();
-        let reason = "it has a keeper already".to_owned();
-        return begin::greet(&Greeting::Failed(Refusal::Failed { action, reason }));
+        return begin::greet(&Greeting::Taken);
     }
     let begun = tokio::select! {
         begun = begin::begin(home.clone(), &order) => begun,
