@@ -139,25 +139,8 @@ impl Generation {
         }
     }
 
-    /// Takes over a process that runs already, whoever has started it. Where that fails, it can be tried again.
+    /// Takes over a process that runs already, whoever has started it. It may be busy: it is asked on control.
     pub(super) async fn adopt(
-        request: &LaunchRequest,
-        connection: Connection,
-        process: Process,
-        info: JsonMap,
-        shared: &Shared,
-    ) -> Result<Arc<Self>, KernelError> {
-        let dir = connection.hold_dir();
-        let adopted = Self::reach(request, connection, process, info, shared).await;
-        if adopted.is_err() {
-            // The kernel listens in it.
-            std::mem::forget(dir);
-        }
-        adopted
-    }
-
-    /// Connects to a process that runs already. It may be busy: it is asked on control.
-    async fn reach(
         request: &LaunchRequest,
         connection: Connection,
         process: Process,

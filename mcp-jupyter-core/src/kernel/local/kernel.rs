@@ -27,7 +27,7 @@ const RESTART_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(in crate::kernel) struct Taken {
     pub(in crate::kernel) process: Process,
-    pub(in crate::kernel) connection: KnownConnection,
+    pub(in crate::kernel) connection: Connection,
     /// The content of its `kernel_info_reply`.
     pub(in crate::kernel) info: JsonMap,
 }
@@ -76,8 +76,7 @@ impl LocalKernel {
         taken: Taken,
     ) -> Result<Self, KernelError> {
         let shared = Shared::new(Some(keeping));
-        let connection = Connection::reopen(taken.connection);
-        let generation = Generation::adopt(&request, connection, taken.process, taken.info, &shared).await?;
+        let generation = Generation::adopt(&request, taken.connection, taken.process, taken.info, &shared).await?;
         Ok(Self {
             id,
             request,

@@ -10,7 +10,7 @@ use super::Keeper;
 use super::begin::{failed, keeping};
 use super::recorder::{Recorder, Requests};
 use super::table::Table;
-use crate::kernel::local::connection_file::Folder;
+use crate::kernel::local::connection_file::{Connection, Folder};
 use crate::kernel::local::kernel::{LocalKernel, Taken};
 use crate::kernel::local::process::Process;
 use crate::kernel::{Channel, Kernel, KernelError};
@@ -19,7 +19,22 @@ use crate::model::{Json, JsonMap};
 /// Takes over a kernel whose keeper is gone. What it has said meanwhile is lost, which the record tells; what was asked
 /// of it and is answered to nobody is found by a request that it answers after those.
 pub(super) async fn adopt(home: Home) -> Result<(Arc<Keeper>, UnixListener), KernelError> {
-    let mut description = home.description().map_err(|error| failed(&home, error))?;
+    let description = home.description().map_err(|error| failed(&home, error))?;
+    let connection = Connection::reopen(description.connection.clone());
+    let dir = connection.hold_dir();
+    let adopted = take_over(home, description, connection).await;
+    if adopted.is_err() {
+        // The kernel listens in it, and the next keeper may reach it.
+        std::mem::forget(dir);
+    }
+    adopted
+}
+
+async fn take_over(
+    home: Home,
+    mut description: Description,
+    connection: Connection,
+) -> Result<(Arc<Keeper>, UnixListener), KernelError> {
     let gone = || KernelError::Died(description.death.clone().unwrap_or_default());
     let born = description.born.clone().ok_or_else(gone)?;
     let process =
@@ -41,7 +56,7 @@ pub(super) async fn adopt(home: Home) -> Result<(Arc<Keeper>, UnixListener), Ker
     };
     let taken = Taken {
         process,
-        connection: description.connection.clone(),
+        connection,
         info,
     };
     let (id, request) = (description.kernel_id.clone(), description.request.clone());
