@@ -172,13 +172,24 @@ impl Home {
         fs::rename(new, self.0.join(name))
     }
 
-    /// Removes all that belongs to the kernel.
+    /// Whether this is what an interrupted removal has left.
+    pub(super) fn is_removed(&self) -> bool {
+        self.0
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+    }
+
+    /// Removes all that belongs to the kernel. A keeper that is just ending may still write into the folder: so it gets
+    /// another name first, under which nobody looks for it.
     pub(super) fn remove(&self) -> io::Result<()> {
         if let Ok(description) = self.description() {
             let _ = fs::remove_dir_all(&description.socket_dir);
             let _ = fs::remove_dir_all(&description.connection.dir);
         }
-        match fs::remove_dir_all(&self.0) {
+        let name = self.0.file_name().unwrap_or_default().to_string_lossy();
+        let removed = self.0.with_file_name(format!(".{name}.{}", std::process::id()));
+        let renamed = fs::rename(&self.0, &removed).and_then(|()| fs::remove_dir_all(removed));
+        match renamed {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,
         }

@@ -97,12 +97,17 @@ impl KeptKernel {
         Ok(())
     }
 
-    /// Ends the kernel, if it lives, and its keeper; nothing of it stays.
+    /// Ends the kernel, if it lives, and its keeper; nothing of it stays. Returns when its process has ended.
     pub(super) async fn end(&self) -> Result<(), KernelError> {
         match self.ask(Request::End).await {
-            Ok(_) | Err(KernelError::Died(_)) => Ok(()),
-            Err(error) => Err(error),
+            Ok(_) => {}
+            Err(KernelError::Died(_)) => return Ok(()),
+            Err(error) => return Err(error),
         }
+        let mut state = self.state();
+        // Whoever tells the state lives as long as we do.
+        let _ = state.wait_for(|state| matches!(state, KernelState::Dead(_))).await;
+        Ok(())
     }
 
     /// The folder with all that is known of the kernel.

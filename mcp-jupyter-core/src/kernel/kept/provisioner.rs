@@ -157,6 +157,7 @@ impl KeptProvisioner {
             entries => entries.map_err(|error| self.unreadable(&self.root, error))?,
         };
         let homes = entries.flatten().map(|entry| Home(entry.path()));
+        let homes = homes.filter(|home| !home.is_removed());
         let described = homes.filter_map(|home| Some((home.description().ok()?, home)));
         let mut records: Vec<KeptRecord> = described
             .map(|(description, home)| KeptRecord::new(&home, description))
@@ -185,7 +186,7 @@ impl KeptProvisioner {
     }
 
     /// Ends what keepers that were killed at their start have left: processes of which nothing else is known, and their
-    /// folders. Tells how many.
+    /// folders. Tells how many. Removes what interrupted removals have left.
     ///
     /// # Errors
     /// [`KernelError::Io`] where the folder of kernels cannot be read, or such a folder not be removed.
@@ -196,6 +197,11 @@ impl KeptProvisioner {
         };
         let mut reaped = 0;
         for home in entries.flatten().map(|entry| Home(entry.path())) {
+            if home.is_removed() {
+                // Whoever else removes it just now removes it too.
+                let _ = std::fs::remove_dir_all(home.path());
+                continue;
+            }
             let age = home.path().metadata().and_then(|found| found.modified()).ok();
             let is_new = age.and_then(|age| age.elapsed().ok()).is_none_or(|age| age < STRAY_AGE);
             if home.has_keeper() || home.description().is_ok() || is_new && home.stray_process().is_none() {
