@@ -17,8 +17,9 @@ use futures_core::future::BoxFuture;
 
 pub use fixture::{Fixture, Snippet};
 
-/// What a case may take at most: none waits on purpose, so this ends only those that hang.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// What a case may take at most: none waits on purpose, so this ends only those that hang. It is more than a start may
+/// take, whose own error says more.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// One thing that every backend must do.
 #[derive(Clone, Copy)]

@@ -155,11 +155,20 @@ impl Dialogue {
 
     async fn carry_registered(&self, letter: Letter) -> Result<Carried, KernelError> {
         let msg_id = letter.msg_id.clone();
-        let carried = self.carrier.carry(letter).await;
+        let carried = self.carry_to_the_living(letter).await;
         if carried.is_err() {
             self.router.forget(&msg_id);
         }
-        self.explain(carried).await
+        carried
+    }
+
+    /// Hands a message over, unless the kernel dies before: a socket without a peer may wait for one for ever.
+    async fn carry_to_the_living(&self, letter: Letter) -> Result<Carried, KernelError> {
+        tokio::select! {
+            biased;
+            carried = self.carrier.carry(letter) => self.explain(carried).await,
+            death = self.carrier.death() => Err(KernelError::Died(death)),
+        }
     }
 
     /// A socket fails when the kernel has just died: that is then the error.
@@ -186,8 +195,8 @@ impl Dialogue {
         message.parent_header = parent.cloned();
         let letter = Letter::new(channel, &message, &self.codec);
         let msg_id = letter.msg_id.clone();
-        let carried = self.carrier.carry(letter).await;
-        self.explain(carried).await?;
+        self.router.alive()?;
+        self.carry_to_the_living(letter).await?;
         Ok(msg_id)
     }
 
@@ -198,10 +207,7 @@ impl Dialogue {
             frames: vec![bytes::Bytes::from_static(b"ping")],
             execution: None,
         };
-        tokio::select! {
-            echoed = self.carrier.carry(ping) => self.explain(echoed).await.map(drop),
-            death = self.carrier.death() => Err(KernelError::Died(death)),
-        }
+        self.carry_to_the_living(ping).await.map(drop)
     }
 }
 

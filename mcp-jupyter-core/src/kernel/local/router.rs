@@ -78,6 +78,11 @@ impl Router {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Fails on a process that is known to be dead.
+    pub(in crate::kernel) fn alive(&self) -> Result<(), KernelError> {
+        self.waiting().alive()
+    }
+
     /// Registers an execution before its request is sent.
     pub(in crate::kernel) fn expect_execution(&self, msg_id: &str) -> Result<ExecutionMessages, KernelError> {
         let (messages, receiver) = mpsc::channel(EXECUTION_LIMIT);
