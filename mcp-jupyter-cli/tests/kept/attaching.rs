@@ -252,6 +252,37 @@ kept_tests! {
         assert_eq!(stdout(&after), "399\n");
     }
 
+    async fn what_a_dead_kernel_has_said_is_read_on_several_threads(lab) {
+        let kernel = lab.start().await;
+        let id = kernel.id().clone();
+        let printed = read(kernel.execute(request("a", "print('a')")).await.unwrap()).await;
+        assert_eq!(stdout(&printed), "a\n");
+        kernel.shutdown(ShutdownMode::Immediate).await.unwrap();
+        drop(kernel);
+        // Its keeper waits until the connection is closed, which is done here.
+        while lab.provisioner.find(&id).unwrap().has_keeper {
+            tokio::task::yield_now().await;
+        }
+        let provisioner = lab.provisioner.clone();
+        let reading = std::thread::spawn(move || {
+            let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            threads.block_on(async {
+                let reading = async {
+                    for _ in 0..50 {
+                        let kernel = provisioner.attach(&id, None).await.unwrap();
+                        let found: Vec<_> = kernel.unfinished().collect().await;
+                        assert_eq!(found.len(), 1);
+                        for found in found {
+                            assert_eq!(stdout(&read(found.execution).await), "a\n");
+                        }
+                    }
+                };
+                tokio::time::timeout(Duration::from_secs(40), reading).await.expect("it hangs");
+            });
+        });
+        tokio::task::spawn_blocking(|| reading.join()).await.unwrap().unwrap();
+    }
+
     async fn the_death_of_kernel_and_keeper_is_told(lab) {
         let kernel = lab.start().await;
         let id = kernel.id().clone();

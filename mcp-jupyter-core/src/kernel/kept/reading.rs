@@ -25,6 +25,9 @@ use super::carrier::KeptCarrier;
 /// A record longer than this is read on a thread that may block, in bytes.
 const LONG: u64 = 1 << 20;
 
+/// How far replies have been given when there will be no more.
+const LAST: Position = Position::MAX;
+
 /// What the readers of one kernel's record share.
 #[derive(Debug)]
 pub(super) struct Reading {
@@ -87,8 +90,13 @@ impl Reading {
             released: watch::Sender::new(false),
         });
         reading.begin_generation(0);
-        tokio::spawn(Replies::over(&reading, beginning.from).run());
-        tokio::spawn(Published::over(&reading, beginning.from).run());
+        // Both begin with the first process: the one must not have come to the next before the other one is made.
+        let (replies, published) = (
+            Replies::over(&reading, beginning.from),
+            Published::over(&reading, beginning.from),
+        );
+        tokio::spawn(replies.run());
+        tokio::spawn(published.run());
         (reading, found)
     }
 
@@ -200,8 +208,9 @@ impl Cursor {
         self.reader().position()
     }
 
-    /// The next record before the end that `limit` tells.
-    async fn next(&mut self, limit: &mut watch::Receiver<Position>) -> io::Result<Found> {
+    /// The next record before the end that `limit` tells. Where the kernel is silent, all has been read once that end is
+    /// the `last` one, if there is such.
+    async fn next(&mut self, limit: &mut watch::Receiver<Position>, last: Option<Position>) -> io::Result<Found> {
         let mut silence = self.reading.connection.silence();
         let mut released = self.reading.released.subscribe();
         loop {
@@ -213,6 +222,7 @@ impl Cursor {
             let is_silent = silence.borrow_and_update().clone();
             if let Some(death) = is_silent
                 && *limit.borrow() == end
+                && last.is_none_or(|last| last == end)
             {
                 return Ok(Found::Silence(death));
             }
@@ -271,7 +281,7 @@ impl Replies {
     async fn run(mut self) {
         let mut end = self.0.reading.connection.end();
         let failure = loop {
-            match self.0.next(&mut end).await {
+            match self.0.next(&mut end, None).await {
                 Ok(Found::Record(header)) => {
                     if let Err(error) = self.take(&header).await {
                         break error.to_string();
@@ -295,7 +305,7 @@ impl Replies {
         if self.0.generation.death.borrow().is_none() {
             Reading::died(&self.0.generation, death);
         }
-        self.0.reading.replied_to.send_replace(Position::MAX);
+        self.0.reading.replied_to.send_replace(LAST);
     }
 
     async fn take(&mut self, header: &RecordHeader) -> io::Result<()> {
@@ -382,7 +392,7 @@ impl Published {
     async fn run(mut self) {
         let mut limit = self.0.reading.replied_to.subscribe();
         loop {
-            match self.0.next(&mut limit).await {
+            match self.0.next(&mut limit, Some(LAST)).await {
                 Ok(Found::Record(header)) => {
                     if self.take(&header).await.is_err() {
                         return self.end().await;
