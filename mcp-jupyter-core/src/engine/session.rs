@@ -205,15 +205,18 @@ impl Session {
     /// # Errors
     /// Where the session is closed, the request does not fit the notebook, or the scheduler cannot be asked.
     pub async fn plan(&self, notebook: &Notebook, request: PlanRequest) -> Result<Plan, Error> {
-        let live = self.kept.live().await;
-        let live = live.as_ref().ok_or_else(closed)?;
+        let guard = self.kept.live().await;
+        let (language, epoch) = {
+            let live = guard.as_ref().ok_or_else(closed)?;
+            (self.kept.language(live), live.epoch)
+        };
         let document = Document {
-            language: self.kept.language(live),
+            language,
             ..Document::from_notebook(notebook)
         };
         let (id, scheduler) = (&self.kept.id, &self.kept.scheduler);
-        if scheduler.sync(id, document).await?.epoch < live.epoch {
-            scheduler.kernel_epoch(id, live.epoch).await?;
+        if scheduler.sync(id, document).await?.epoch < epoch {
+            scheduler.kernel_epoch(id, epoch).await?;
         }
         Ok(scheduler.plan(id, request).await?)
     }
