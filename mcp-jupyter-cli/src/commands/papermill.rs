@@ -2,16 +2,14 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::FileTypeExt;
 use std::time::Duration;
 
-use mcp_jupyter_core::engine::{OnError, SavePolicy};
+use mcp_jupyter_core::engine::{CellNames, OnError, SavePolicy};
 use mcp_jupyter_core::model::{Json, JsonMap};
 use mcp_jupyter_core::session::parameters::fill_path;
 
 use crate::args::{InspectArgs, LogLevel, PapermillArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::job::{
-    Batch, Cwd, Destination, Input, Job, Kernels, Options, PapermillOptions, SelectionWanted, path_values, run_batch,
-};
+use crate::job::{Batch, Cwd, Destination, Input, Job, Kernels, Options, PapermillWanted, path_values, run_batch};
 use crate::report::{Mode, Report, StreamFiles};
 use crate::signals::Stops;
 
@@ -141,7 +139,7 @@ fn options(args: PapermillArgs, parameters: JsonMap) -> Result<Options, CliError
             .map(Duration::from_secs),
         run_timeout: None,
         on_error: OnError::Stop,
-        selection: SelectionWanted::default(),
+        cells: CellNames::default(),
         save: if args.no_request_save_on_cell_execute {
             SavePolicy::OnExit
         } else {
@@ -151,7 +149,7 @@ fn options(args: PapermillArgs, parameters: JsonMap) -> Result<Options, CliError
         redactor: None,
         strip_timing: false,
         input: None,
-        papermill: Some(PapermillOptions {
+        papermill: Some(PapermillWanted {
             report_mode: args.report_mode,
             language: args.language,
             prepare_only: args.prepare_only,

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use mcp_jupyter_core::engine::{Offload, OnError};
+use mcp_jupyter_core::engine::{CellNames, Offload, OnError};
 use mcp_jupyter_core::kernel::local::Transport;
 use mcp_jupyter_core::model::JsonMap;
 use mcp_jupyter_core::redaction::Redactor;
@@ -9,9 +9,7 @@ use mcp_jupyter_core::session::parameters::ParameterArguments;
 use crate::args::{DestinationArgs, DisplayArgs, KernelArgs, ParameterArgs, RedactArg, RunArgs, TransportArg};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::job::{
-    Batch, Cwd, Input, Job, Kernels, Options, SelectionWanted, TerminalInput, Wanted, destinations, expand, run_batch,
-};
+use crate::job::{Batch, Cwd, Input, Job, Kernels, Options, TerminalInput, Wanted, destinations, expand, run_batch};
 use crate::report::{Mode, Report};
 use crate::signals::Stops;
 
@@ -114,7 +112,7 @@ fn options(args: RunArgs, parameters: JsonMap, jobs: &[Job], report: &Report) ->
         } else {
             control.on_error.policy()
         },
-        selection: SelectionWanted {
+        cells: CellNames {
             tags: control.tags,
             skip_tags: control.skip_tags,
             from: control.from,

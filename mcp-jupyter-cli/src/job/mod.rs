@@ -4,7 +4,6 @@ mod batch;
 mod destination;
 mod inputs;
 mod kernels;
-mod prepare;
 mod terminal_input;
 
 use std::collections::BTreeMap;
@@ -14,7 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use mcp_jupyter_core::engine::{Engine, FinishedRun, InputSource, Offload, OnError, Run, RunRequest, Save, SavePolicy};
+use mcp_jupyter_core::engine::{
+    CellNames, Engine, FinishedRun, InputSource, Offload, OnError, PapermillOptions, Preparation, Prepared, Run,
+    RunRequest, Save, SavePolicy,
+};
 use mcp_jupyter_core::kernel::{KernelSpec, LaunchRequest};
 use mcp_jupyter_core::model::JsonMap;
 use mcp_jupyter_core::redaction::Redactor;
@@ -31,8 +33,6 @@ pub(crate) use self::inputs::{Input, expand};
 pub(crate) use self::kernels::Kernels;
 pub(crate) use self::terminal_input::TerminalInput;
 
-use self::prepare::{Prepared, prepare};
-
 /// What all notebooks of one command have in common.
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -44,13 +44,13 @@ pub(crate) struct Options {
     pub(crate) cell_timeout: Option<Duration>,
     pub(crate) run_timeout: Option<Duration>,
     pub(crate) on_error: OnError,
-    pub(crate) selection: SelectionWanted,
+    pub(crate) cells: CellNames,
     pub(crate) save: SavePolicy,
     pub(crate) strip_timing: bool,
     pub(crate) offload: Option<Offload>,
     pub(crate) redactor: Option<Redactor>,
     pub(crate) input: Option<Arc<dyn InputSource>>,
-    pub(crate) papermill: Option<PapermillOptions>,
+    pub(crate) papermill: Option<PapermillWanted>,
 }
 
 /// The folder that kernels work in.
@@ -63,20 +63,9 @@ pub(crate) enum Cwd {
     Folder(PathBuf),
 }
 
-/// Which cells to run, as the command line names them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct SelectionWanted {
-    pub(crate) tags: Vec<String>,
-    pub(crate) skip_tags: Vec<String>,
-    pub(crate) from: Option<String>,
-    pub(crate) to: Option<String>,
-    pub(crate) targets: Vec<String>,
-    pub(crate) resume: bool,
-}
-
 /// What papermill does besides.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct PapermillOptions {
+pub(crate) struct PapermillWanted {
     pub(crate) report_mode: bool,
     pub(crate) language: Option<String>,
     pub(crate) prepare_only: bool,
@@ -177,9 +166,26 @@ impl Job {
         let (job, shared, known) = (self.clone(), Arc::clone(options), spec.clone());
         let prepared = blocking(move || {
             job.make_folder()?;
-            prepare(notebook, &job, &shared, known.as_ref())
+            let prepared = job.preparation(&shared).prepare(notebook, known.as_ref());
+            prepared.map_err(CliError::from)
         });
         Ok((prepared.await?, spec))
+    }
+
+    fn preparation(&self, options: &Options) -> Preparation {
+        let papermill = options.papermill.as_ref().map(|papermill| PapermillOptions {
+            report_mode: papermill.report_mode,
+            language: papermill.language.clone(),
+            input_path: self.input_path(),
+            output_path: self.output_path(),
+        });
+        Preparation {
+            parameters: options.parameters.clone(),
+            cells: options.cells.clone(),
+            strip_timing: options.strip_timing,
+            papermill,
+            previous: self.previous_output(),
+        }
     }
 
     /// Makes the folder of the output.
