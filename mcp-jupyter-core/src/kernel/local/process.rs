@@ -10,7 +10,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::sys::signal::{SigHandler, Signal, killpg, signal};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -384,23 +384,31 @@ fn before_exec(command: &mut Command, ends_with_us: bool) {
 /// Runs `spawn` on the one thread that starts kernels and never ends: Linux takes the end of the *thread* that forked
 /// for the parent's death.
 async fn spawn_on_launcher(spawn: impl FnOnce() -> io::Result<Child> + Send + 'static) -> io::Result<Unwatched> {
-    type Job = Box<dyn FnOnce() + Send>;
-    static LAUNCHER: OnceLock<Result<Mutex<Sender<Job>>, String>> = OnceLock::new();
-    let launcher = LAUNCHER.get_or_init(|| {
-        let (jobs_tx, jobs_rx) = channel::<Job>();
-        let run = move || jobs_rx.into_iter().for_each(|job| job());
-        let thread = std::thread::Builder::new()
-            .name("mcp-jupyter-launch".to_owned())
-            .spawn(run);
-        thread.map(|_| Mutex::new(jobs_tx)).map_err(|error| error.to_string())
-    });
-    let launcher = launcher.as_ref().map_err(|error| io::Error::other(error.clone()))?;
+    let launcher = launcher()?;
     let (child_tx, child_rx) = oneshot::channel();
     let job = move || drop(child_tx.send(spawn().map(|child| Unwatched(Some(child)))));
-    lock(launcher)
+    launcher
         .send(Box::new(job))
         .map_err(|_| io::Error::other("the thread that starts kernels has ended"))?;
     child_rx.await.map_err(io::Error::other)?
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The way to the thread that starts kernels. A fork of our process has none of its threads, and gets one of its own.
+fn launcher() -> io::Result<Sender<Job>> {
+    static LAUNCHER: Mutex<Option<(u32, Sender<Job>)>> = Mutex::new(None);
+    let mut launcher = lock(&LAUNCHER);
+    let ours = launcher.as_ref().filter(|(process, _)| *process == std::process::id());
+    if let Some((_, jobs)) = ours {
+        return Ok(jobs.clone());
+    }
+    let (jobs_tx, jobs_rx) = channel::<Job>();
+    std::thread::Builder::new()
+        .name("mcp-jupyter-launch".to_owned())
+        .spawn(move || jobs_rx.into_iter().for_each(|job| job()))?;
+    *launcher = Some((std::process::id(), jobs_tx.clone()));
+    Ok(jobs_tx)
 }
 
 /// A process that nobody watches yet. Its group is ended unless it is taken over: whoever waits for it may be dropped
