@@ -1,6 +1,9 @@
 """The module as a whole: what it exports and what its exceptions are."""
 
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -37,6 +40,7 @@ def test_the_version_is_that_of_the_workspace():
         (mcp_jupyter.SystemCallError, OSError),
         (mcp_jupyter.UnavailableError, RuntimeError),
         (mcp_jupyter.ConflictError, RuntimeError),
+        (mcp_jupyter.CellExecutionError, RuntimeError),
     ],
 )
 def test_an_exception_is_ours_and_pythons(exception, builtin):
@@ -44,3 +48,20 @@ def test_an_exception_is_ours_and_pythons(exception, builtin):
     assert isinstance(error, mcp_jupyter.Error)
     assert isinstance(error, builtin)
     assert str(error) == "why"
+
+
+def test_another_package_of_the_same_name_is_told(tmp_path):
+    """Its files and ours would be mixed."""
+    shutil.copytree(Path(mcp_jupyter.__file__).parent, tmp_path / "mcp_jupyter")
+    program = "import sys; sys.path.insert(0, sys.argv[1]); import mcp_jupyter; print(mcp_jupyter.__file__)"
+
+    def importing():
+        command = [sys.executable, "-I", "-c", program, tmp_path]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    (tmp_path / "mcp_jupyter_py-0.1.0.dist-info").mkdir()
+    assert importing().stdout.strip() == str(tmp_path / "mcp_jupyter" / "__init__.py")
+    (tmp_path / "mcp_jupyter-2.3.dist-info").mkdir()
+    said = importing().stderr.splitlines()[-1]
+    assert said.startswith(f"ImportError: the distribution mcp-jupyter 2.3 is installed in {tmp_path} beside mcp-jupyter-py")
+    assert "uninstall mcp-jupyter mcp-jupyter-py" in said

@@ -1,7 +1,13 @@
 """Run Jupyter notebooks on real kernels."""
 
+import atexit as _atexit
+
+from . import _clash as _clash
 from ._native import KernelSpec, __version__, kernelspec, kernelspecs
+from ._native import shut_down as _shut_down
+from ._run import run
 from .exceptions import (
+    CellExecutionError,
     ConflictError,
     CorruptError,
     Error,
@@ -14,8 +20,13 @@ from .exceptions import (
     UnavailableError,
     UnsupportedError,
 )
+from .results import CellResult, Output, RunResult
+
+_atexit.register(_shut_down)
 
 __all__ = [
+    "CellExecutionError",
+    "CellResult",
     "ConflictError",
     "CorruptError",
     "Error",
@@ -24,6 +35,8 @@ __all__ = [
     "KernelSpec",
     "KernelStartError",
     "NotFoundError",
+    "Output",
+    "RunResult",
     "SystemCallError",
     "TimedOutError",
     "UnavailableError",
@@ -31,4 +44,5 @@ __all__ = [
     "__version__",
     "kernelspec",
     "kernelspecs",
+    "run",
 ]

@@ -1,0 +1,141 @@
+"""What the arguments of runs mean to the compiled half."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Mapping, Optional, TypedDict, Union
+
+from .exceptions import InvalidRequestError
+
+if TYPE_CHECKING:
+    from typing_extensions import Literal
+
+Path = Union[str, "os.PathLike[str]"]
+Notebook = Union[Path, Mapping[str, Any]]
+
+
+class RunOptions(TypedDict, total=False):
+    """The options that all runs share; `run` explains them."""
+
+    parameters: Optional[Mapping[str, Any]]
+    kernel: Optional[str]
+    python: Optional[Path]
+    cwd: Optional[Path]
+    env: Optional[Mapping[str, str]]
+    timeout: Optional[float]
+    run_timeout: Optional[float]
+    startup_timeout: float
+    on_error: Literal["stop", "continue", "independent"]
+    save: Union[Literal["every-cell", "on-exit"], float]
+    tags: Iterable[str]
+    skip_tags: Iterable[str]
+    first: Optional[str]
+    last: Optional[str]
+    targets: Iterable[str]
+    resume: bool
+    assets: Optional[str]
+    asset_threshold: Optional[int]
+    redact: bool
+    strip_timing: bool
+
+
+_DEFAULTS: Dict[str, Any] = {
+    "kernel": None,
+    "python": None,
+    "cwd": None,
+    "env": None,
+    "timeout": None,
+    "run_timeout": None,
+    "startup_timeout": 60.0,
+    "on_error": "stop",
+    "save": "every-cell",
+    "tags": (),
+    "skip_tags": (),
+    "first": None,
+    "last": None,
+    "targets": (),
+    "resume": False,
+    "assets": None,
+    "asset_threshold": None,
+    "redact": False,
+    "strip_timing": False,
+}
+
+
+def native_options(
+    notebook: Notebook,
+    output: Optional[Path],
+    options: Mapping[str, Any],
+    *,
+    prefers_interpreter: bool = True,
+    papermill: Optional[Dict[str, Any]] = None,
+) -> Dict[str, Any]:
+    """The options of a run, complete, as the compiled half takes them."""
+    values = {**_DEFAULTS, **options}
+    unknown = sorted(set(values) - set(_DEFAULTS) - {"parameters"})
+    if unknown:
+        raise TypeError(f"unknown option {unknown[0]!r}; those of a run are {', '.join(sorted(_DEFAULTS))}, parameters")
+    path, document = _source(notebook)
+    cwd = values["cwd"]
+    if cwd is not None and not os.path.isdir(cwd):
+        raise InvalidRequestError(f"cwd={os.fspath(cwd)!r}: there is no such folder")
+    values.update(
+        path=path,
+        document=document,
+        output=None if output is None else os.fspath(output),
+        parameters=to_json(values.pop("parameters", None) or {}),
+        kernel=kernel_choice(values["kernel"], values.pop("python"), prefers_interpreter),
+        cwd=_folder_of(path) if cwd is None else os.fspath(cwd),
+        env=dict(values["env"] or {}),
+        papermill=papermill,
+    )
+    for name in ("tags", "skip_tags", "targets"):
+        values[name] = [values[name]] if isinstance(values[name], str) else list(values[name])
+    return values
+
+
+def kernel_choice(name: Optional[str], python: Optional[Path], prefers_interpreter: bool = True) -> Dict[str, Any]:
+    """How the compiled half is to choose a kernel."""
+    from importlib.util import find_spec
+
+    return {
+        "name": name,
+        "python": None if python is None else os.fspath(python),
+        "interpreter": sys.executable or None,
+        "has_ipykernel": bool(sys.executable) and find_spec("ipykernel") is not None,
+        "prefers_interpreter": prefers_interpreter,
+    }
+
+
+def to_json(value: Any) -> str:
+    """A value as JSON; what JSON does not know becomes what papermill makes of it: text."""
+    return json.dumps(value, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    # Scalars and arrays of numpy and pandas.
+    for method in ("tolist", "item"):
+        convert = getattr(value, method, None)
+        if callable(convert):
+            return convert()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    return str(value)
+
+
+def _source(notebook: Notebook) -> "tuple[Optional[str], Optional[bytes]]":
+    if isinstance(notebook, Mapping):
+        return None, json.dumps(notebook).encode()
+    try:
+        return os.fspath(notebook), None
+    except TypeError:
+        kind = type(notebook).__name__
+        raise TypeError(f"notebook: expected a path, a dict or a NotebookNode, and got {kind}") from None
+
+
+def _folder_of(path: Optional[str]) -> Optional[str]:
+    return (os.path.dirname(path) or None) if path is not None else None

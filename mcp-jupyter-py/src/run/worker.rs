@@ -1,0 +1,116 @@
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use mcp_jupyter_core::Error;
+use mcp_jupyter_core::engine::{Engine, FinishedRun, Run, RunEvent, Summary};
+use mcp_jupyter_core::session::SessionError;
+use mcp_jupyter_core::session::notebook::{Durability, Notebook};
+
+use super::options::{Options, Ready};
+use super::queue::{End, Queue, Stop};
+
+/// The runs of this process that may go on, with the process that has begun each: a fork has none of its parent's threads.
+static RUNS: Mutex<Vec<(u32, Weak<Queue>)>> = Mutex::new(Vec::new());
+
+/// Begins a run on a thread of its own, which never enters Python.
+pub(super) fn start(options: Options) -> Result<Arc<Queue>, Error> {
+    let queue = Arc::new(Queue::default());
+    let work = Work(Arc::clone(&queue));
+    std::thread::Builder::new()
+        .name("mcp-jupyter-run".to_owned())
+        .spawn(move || work.run(options))
+        .map_err(no_thread)?;
+    let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+    runs.retain(|(_, queue)| queue.strong_count() > 0);
+    runs.push((std::process::id(), Arc::downgrade(&queue)));
+    Ok(queue)
+}
+
+/// Ends all runs at once, and waits for that.
+pub(crate) fn end_all(patience: Duration) {
+    let runs = std::mem::take(&mut *RUNS.lock().unwrap_or_else(PoisonError::into_inner));
+    let ours = runs.into_iter().filter(|(pid, _)| *pid == std::process::id());
+    let queues: Vec<Arc<Queue>> = ours.filter_map(|(_, queue)| queue.upgrade()).collect();
+    for queue in &queues {
+        queue.abandon();
+        queue.ask(Stop::AtOnce);
+    }
+    let due = Instant::now() + patience;
+    for queue in &queues {
+        queue.wait_for_end(due.saturating_duration_since(Instant::now()));
+    }
+}
+
+/// The work of a run's thread. However it ends, the queue is told.
+struct Work(Arc<Queue>);
+
+impl Work {
+    fn run(self, options: Options) {
+        let end = match self.try_run(options) {
+            Ok(finished) => End::Finished(finished),
+            Err(error) => End::Refused(error),
+        };
+        self.0.end(end);
+    }
+
+    fn try_run(&self, options: Options) -> Result<FinishedRun, Error> {
+        if let Some(prepared) = options.prepared_only() {
+            return hand_on(prepared?, &options);
+        }
+        let ready = options.ready()?;
+        // One thread: each message of a kernel passes through several tasks.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(no_thread)?;
+        let finished = runtime.block_on(self.follow(ready));
+        runtime.shutdown_background();
+        finished
+    }
+
+    async fn follow(&self, ready: Ready) -> Result<FinishedRun, Error> {
+        let engine = Engine::new(Arc::new(ready.provisioner));
+        let mut run = engine.run(ready.request)?;
+        self.0.has_begun(run.control());
+        self.pass_on(&mut run, &ready.warnings).await;
+        let mut finished = run.finish().await;
+        finished.summary.warnings.splice(0..0, ready.warnings);
+        Ok(finished)
+    }
+
+    async fn pass_on(&self, run: &mut Run, warnings: &[String]) {
+        while let Some(event) = run.next().await {
+            let is_first = matches!(event, RunEvent::RunStarted { .. });
+            self.0.push(event).await;
+            for message in warnings.iter().filter(|_| is_first) {
+                let message = message.clone();
+                self.0.push(RunEvent::Warning { message }).await;
+            }
+        }
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.0.end(End::Panicked);
+    }
+}
+
+/// Saves a notebook that is not to be run.
+fn hand_on(notebook: Notebook, options: &Options) -> Result<FinishedRun, Error> {
+    options.make_folder()?;
+    if let Some(output) = options.output() {
+        notebook.save(output, Durability::Power)?;
+    }
+    Ok(FinishedRun {
+        notebook: Arc::new(notebook),
+        summary: Summary::default(),
+    })
+}
+
+fn no_thread(source: std::io::Error) -> Error {
+    SessionError::Io {
+        action: "start a thread for the run".to_owned(),
+        source,
+    }
+    .into()
+}
