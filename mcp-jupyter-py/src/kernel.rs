@@ -7,6 +7,7 @@ use mcp_jupyter_core::model::Json;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::ending::detached;
 use crate::error::to_python;
 
 /// An installed description of a kernel.
@@ -85,7 +86,7 @@ impl PyKernelSpec {
 #[pyo3(signature = (python=None))]
 pub(crate) fn kernelspecs(py: Python<'_>, python: Option<PathBuf>) -> PyResult<BTreeMap<String, PyKernelSpec>> {
     let specs = search(py, python)?;
-    let found = py.detach(|| specs.all()).into_iter();
+    let found = detached(py, || specs.all()).into_iter();
     Ok(found.map(|spec| (spec.name.clone(), PyKernelSpec(spec))).collect())
 }
 
@@ -96,7 +97,7 @@ pub(crate) fn kernelspecs(py: Python<'_>, python: Option<PathBuf>) -> PyResult<B
 #[pyo3(signature = (name, python=None))]
 pub(crate) fn kernelspec(py: Python<'_>, name: &str, python: Option<PathBuf>) -> PyResult<PyKernelSpec> {
     let specs = search(py, python)?;
-    let found = py.detach(|| specs.get(name));
+    let found = detached(py, || specs.get(name));
     found.map(PyKernelSpec).map_err(|error| to_python(py, error))
 }
 
@@ -109,7 +110,7 @@ fn search(py: Python<'_>, python: Option<PathBuf>) -> PyResult<KernelSpecs> {
     };
     let specs = KernelSpecs::from_env(python.as_deref());
     let usable: Result<_, KernelError> = if is_chosen {
-        py.detach(|| specs.python())
+        detached(py, || specs.python())
     } else {
         Ok(None)
     };

@@ -11,6 +11,9 @@ use crate::session::parameters::{InjectOptions, PapermillRecord, Placement, hide
 use super::selection::Selection;
 use super::target::resolve_target;
 
+/// The tag of cells that papermill adds to a notebook that has failed, and takes away before the next run.
+const ERROR_TAG: &str = "papermill-error-cell-tag";
+
 /// What is to be done to a notebook before it runs: cells are selected, parameters injected, and what is to be recorded is
 /// recorded.
 #[derive(Clone, Debug, Default)]
@@ -85,6 +88,7 @@ impl Preparation {
             notebook.cells_mut().iter_mut().for_each(strip_timing);
         }
         if let Some(papermill) = &self.papermill {
+            notebook.cells_mut().retain(|cell| !cell.has_tag(ERROR_TAG));
             clear_outputs(&mut notebook);
             if papermill.report_mode {
                 hide_sources(&mut notebook);
@@ -196,5 +200,29 @@ fn recall_previous_run(notebook: &mut Notebook, previous: Option<&Path>) {
                 cell.set_execution_count(None);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_papermill_has_added_to_a_failed_notebook_goes() {
+        let mut notebook =
+            Notebook::parse(br#"{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}"#).unwrap();
+        let mut marker = Cell::new_markdown("marker".into(), "An exception was encountered");
+        marker.add_tag(ERROR_TAG);
+        *notebook.cells_mut() = vec![marker, Cell::new_code("a".into(), "1")];
+        let left = |papermill| {
+            let preparation = Preparation {
+                papermill,
+                ..Preparation::default()
+            };
+            let prepared = preparation.prepare(notebook.clone(), None).unwrap();
+            prepared.notebook.cells().len()
+        };
+        assert_eq!(left(None), 2);
+        assert_eq!(left(Some(PapermillOptions::default())), 1);
     }
 }

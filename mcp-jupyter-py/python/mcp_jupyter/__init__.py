@@ -1,6 +1,8 @@
 """Run Jupyter notebooks on real kernels."""
 
 import atexit as _atexit
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
 from . import _clash as _clash
 from ._native import KernelSpec, __version__, kernelspec, kernelspecs
@@ -22,9 +24,32 @@ from .exceptions import (
 )
 from .results import CellResult, Output, RunResult
 
+if _TYPE_CHECKING:
+    from ._arun import AsyncRun, arun
+    from ._papermill import execute_notebook
+
 _atexit.register(_shut_down)
 
+# What not every program needs is imported when it is first asked for.
+_LATER = {
+    "AsyncRun": "_arun",
+    "arun": "_arun",
+    "execute_notebook": "_papermill",
+}
+
+
+def __getattr__(name: str) -> _Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f".{_LATER[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
 __all__ = [
+    "AsyncRun",
     "CellExecutionError",
     "CellResult",
     "ConflictError",
@@ -42,6 +67,8 @@ __all__ = [
     "UnavailableError",
     "UnsupportedError",
     "__version__",
+    "arun",
+    "execute_notebook",
     "kernelspec",
     "kernelspecs",
     "run",

@@ -84,7 +84,7 @@ def native_options(
     values.update(
         path=path,
         document=document,
-        output=None if output is None else os.fspath(output),
+        output=None if output is None else _local(os.fspath(output)),
         parameters=to_json(values.pop("parameters", None) or {}),
         kernel=kernel_choice(values["kernel"], values.pop("python"), prefers_interpreter),
         cwd=_folder_of(path) if cwd is None else os.fspath(cwd),
@@ -131,10 +131,18 @@ def _source(notebook: Notebook) -> "tuple[Optional[str], Optional[bytes]]":
     if isinstance(notebook, Mapping):
         return None, json.dumps(notebook).encode()
     try:
-        return os.fspath(notebook), None
+        return _local(os.fspath(notebook)), None
     except TypeError:
         kind = type(notebook).__name__
         raise TypeError(f"notebook: expected a path, a dict or a NotebookNode, and got {kind}") from None
+
+
+def _local(path: str) -> str:
+    """A path; a URL would become a folder of that name."""
+    scheme, separator, _ = path.partition("://")
+    if separator and scheme.isalnum():
+        raise InvalidRequestError(f"{path}: only local files are read and written; fetch it first, or upload it afterwards")
+    return path
 
 
 def _folder_of(path: Optional[str]) -> Optional[str]:

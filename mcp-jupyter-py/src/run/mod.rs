@@ -17,6 +17,7 @@ pub(crate) use self::options::invalid;
 use self::queue::{End, Next, Queue, Stop};
 pub(crate) use self::worker::end_all;
 
+use crate::ending::{check_alive, detached};
 use crate::error::to_python;
 use crate::pump::Wakeup;
 
@@ -32,7 +33,8 @@ pub(crate) struct PyRun(Arc<Queue>);
 impl PyRun {
     #[new]
     fn new(py: Python<'_>, options: Options) -> PyResult<Self> {
-        let started = py.detach(|| worker::start(options));
+        check_alive()?;
+        let started = detached(py, || worker::start(options));
         started.map(Self).map_err(|error| to_python(py, error))
     }
 
@@ -44,7 +46,7 @@ impl PyRun {
             .and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             let patience = due.map_or(SIGNAL_INTERVAL, |due| due.saturating_duration_since(Instant::now()));
-            match py.detach(|| self.0.next(patience.min(SIGNAL_INTERVAL))) {
+            match detached(py, || self.0.next(patience.min(SIGNAL_INTERVAL))) {
                 Next::Events(events) => return to_objects(py, &events).map(Some),
                 Next::End => return Ok(None),
                 Next::Nothing if due.is_some_and(|due| due <= Instant::now()) => return to_objects(py, &[]).map(Some),
@@ -65,7 +67,7 @@ impl PyRun {
     /// Has `callback` called in `event_loop` when there is something to read after there was nothing.
     fn subscribe(&self, py: Python<'_>, event_loop: Py<PyAny>, callback: Py<PyAny>) -> PyResult<()> {
         let wakeup = Arc::new(Wakeup::new(event_loop, callback)?);
-        py.detach(|| self.0.subscribe(wakeup));
+        detached(py, || self.0.subscribe(wakeup));
         Ok(())
     }
 
@@ -84,7 +86,7 @@ impl PyRun {
         let end = self.0.take_end();
         match end {
             Some(End::Finished(finished)) => {
-                let (notebook, summary) = py.detach(|| {
+                let (notebook, summary) = detached(py, || {
                     let summary = serde_json::to_vec(&finished.summary).unwrap_or_default();
                     (finished.notebook.to_bytes(), summary)
                 });
@@ -109,7 +111,7 @@ impl Drop for PyRun {
 }
 
 fn to_objects<'py>(py: Python<'py>, events: &[RunEvent]) -> PyResult<Bound<'py, PyAny>> {
-    let text = py.detach(|| serde_json::to_vec(events).unwrap_or_default());
+    let text = detached(py, || serde_json::to_vec(events).unwrap_or_default());
     loads(py, &text)
 }
 
