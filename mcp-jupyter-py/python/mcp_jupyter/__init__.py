@@ -26,6 +26,7 @@ from .results import CellResult, Output, RunResult
 
 if _TYPE_CHECKING:
     from ._arun import AsyncRun, arun
+    from ._many import Outcome, run_many
     from ._papermill import execute_notebook
 
 _atexit.register(_shut_down)
@@ -33,8 +34,10 @@ _atexit.register(_shut_down)
 # What not every program needs is imported when it is first asked for.
 _LATER = {
     "AsyncRun": "_arun",
+    "Outcome": "_many",
     "arun": "_arun",
     "execute_notebook": "_papermill",
+    "run_many": "_many",
 }
 
 
@@ -60,6 +63,7 @@ __all__ = [
     "KernelSpec",
     "KernelStartError",
     "NotFoundError",
+    "Outcome",
     "Output",
     "RunResult",
     "SystemCallError",
@@ -72,4 +76,5 @@ __all__ = [
     "kernelspec",
     "kernelspecs",
     "run",
+    "run_many",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Mapping, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Mapping, Optional, Set, Union
 
 from ._native import Run
 from ._options import Notebook, Path, native_options
@@ -150,9 +150,16 @@ def run(
     return result
 
 
-def execute(options: Dict[str, Any], on_event: Optional[OnEvent] = None, progress: bool = False) -> RunResult:
-    """Runs to the end, whatever that is."""
+def execute(
+    options: Dict[str, Any],
+    on_event: Optional[OnEvent] = None,
+    progress: bool = False,
+    live: Optional[Set[Run]] = None,
+) -> RunResult:
+    """Runs to the end, whatever that is; meanwhile the run is in `live`."""
     native = Run(options)
+    if live is not None:
+        live.add(native)
     try:
         if progress:
             from ._progress import progress_bar
@@ -164,6 +171,9 @@ def execute(options: Dict[str, Any], on_event: Optional[OnEvent] = None, progres
     except BaseException:
         _end(native)
         raise
+    finally:
+        if live is not None:
+            live.discard(native)
     return to_result(native, options)
 
 
