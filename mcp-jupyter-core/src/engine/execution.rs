@@ -418,9 +418,17 @@ impl RunLoop {
 
     /// What is kept, the kernel need not keep; gives why the file does not have it yet.
     pub(super) async fn note_kept(&mut self, live: &mut LiveKernel, kept: Kept) -> Option<SessionError> {
-        let Kept::Safely { left_out, not_in_file } = kept else {
+        let Kept::Safely {
+            left_out,
+            conflicts,
+            not_in_file,
+        } = kept
+        else {
             return None;
         };
+        for conflict in conflicts {
+            self.warn_once(format!("while this run saved, another program did: {conflict}"));
+        }
         for cell in left_out {
             self.warn_once(format!(
                 "cell {cell} was edited or removed while it was executed: its outputs were left out"

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::{CellId, JsonMap, SessionId};
-use crate::session::notebook::{Durability, Notebook, SharedFile};
+use crate::session::notebook::{Durability, MergeConflict, Notebook, SharedFile};
 use crate::session::{CellResult, ExecutionEnd, SessionError, SessionStore};
 
 use super::request::SavePolicy;
@@ -40,6 +40,8 @@ pub(super) enum Kept {
     Safely {
         /// Cells whose results were left out, because they have another source by now.
         left_out: Vec<CellId>,
+        /// Where another program has changed the same as we did.
+        conflicts: Vec<MergeConflict>,
         /// Why it is not in the notebook's file yet.
         not_in_file: Option<SessionError>,
     },
@@ -49,6 +51,7 @@ impl Kept {
     fn whole() -> Self {
         Self::Safely {
             left_out: Vec::new(),
+            conflicts: Vec::new(),
             not_in_file: None,
         }
     }
@@ -150,10 +153,12 @@ impl StoredIn {
         match self.store.save(&self.id, durability).await {
             Ok(saved) => Ok(Kept::Safely {
                 left_out: saved.left_out,
+                conflicts: saved.conflicts,
                 not_in_file: None,
             }),
             Err(error @ SessionError::NotSaved { .. }) => Ok(Kept::Safely {
                 left_out: Vec::new(),
+                conflicts: Vec::new(),
                 not_in_file: Some(error),
             }),
             Err(error) => Err(error),

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use tokio::task::spawn_blocking;
 
 use super::edit::{Applied, Edit, EditBatch, EditError, Undo};
-use super::notebook::{Durability, Merged, Notebook, SharedFile, WrittenBack};
-use super::place::{Identity, Place};
+use super::notebook::{Cell, Durability, Look, MergeConflict, Merged, Notebook, SharedFile};
+use super::place::{Identity, Place, renamed};
+use super::recent::{BroughtIn, RecentWrite, Touched, Written, unseen};
 use super::types::{
     CellResult, Edited, HistoryQuery, KernelBinding, RestoreFrom, Restored, Saved, SessionRecord, Snapshot,
     SnapshotInfo, Version,
@@ -34,8 +35,20 @@ pub(super) trait State: Debug + Send + Sync + 'static {
     fn record(&self, id: &SessionId, results: Vec<CellResult>) -> Result<(), SessionError>;
     /// In the order in which they were recorded.
     fn pending(&self, id: &SessionId) -> Result<Vec<Pending>, SessionError>;
-    /// Forgets what is in the file now, and notes which file that is.
-    fn settle(&self, id: &SessionId, saved: &[u64], identity: Option<Identity>) -> Result<(), SessionError>;
+    /// Forgets what is in the file now, and notes which file that is, and what was written where something was.
+    fn settle(
+        &self,
+        id: &SessionId,
+        saved: &[u64],
+        identity: Option<Identity>,
+        written: Option<Written>,
+    ) -> Result<(), SessionError>;
+    /// Which file the notebook was last.
+    fn identity(&self, id: &SessionId) -> Result<Option<Identity>, SessionError>;
+    /// The content that was written last.
+    fn written(&self, id: &SessionId) -> Result<Option<Digest>, SessionError>;
+    /// What was written shortly before that, and that, in this order.
+    fn recent(&self, id: &SessionId) -> Result<Vec<RecentWrite>, SessionError>;
     fn close(&self, id: &SessionId) -> Result<(), SessionError>;
     /// The latest first.
     fn versions(&self, id: &SessionId, query: &HistoryQuery) -> Result<Vec<Version>, SessionError>;
@@ -131,7 +144,8 @@ impl<K: Keeping + Display + Debug + Send + Sync + 'static> SessionStore for K {
     async fn undo(&self, id: &SessionId, undo: &Undo) -> Result<Edited, SessionError> {
         let (id, undo) = (id.clone(), undo.clone());
         with(self.state(), move |state| {
-            edit(state, &id, None, |notebook| notebook.undo(&undo))
+            let cells: Vec<CellId> = undo.cells().cloned().collect();
+            edit(state, &id, None, Some(&cells), |notebook| notebook.undo(&undo))
         })
         .await
     }
@@ -201,57 +215,140 @@ fn open<S: State>(state: &S, path: &Path) -> Result<SessionRecord, SessionError>
 
 fn save<S: State>(state: &S, id: &SessionId, durability: Durability) -> Result<Saved, SessionError> {
     let mut left_out = Vec::new();
-    let written = write(state, id, durability, |notebook, results| {
-        let merged = notebook.put_results(results);
+    let written = write(state, id, durability, |notebook, results, touched| {
+        let merged = put(notebook, results, touched);
         left_out.clone_from(&merged.left_out);
         Ok(merged.is_changed)
     })?;
     Ok(Saved {
         notebook: Arc::new(written.notebook),
         left_out,
-        is_changed: written.merged.is_changed,
+        is_changed: written.is_changed,
+        conflicts: written.conflicts,
     })
 }
 
-/// Changes the newest content of the notebook's file, to which what is pending belongs, and replaces it.
+/// Puts results into a notebook, and notes the cells that get them.
+fn put(notebook: &mut Notebook, results: &[CellResult], touched: &mut Touched) -> Merged {
+    touched.note(notebook, results.iter().map(|result| &result.cell));
+    notebook.put_results(results)
+}
+
+/// What has become of the file.
+struct Outcome {
+    notebook: Notebook,
+    is_changed: bool,
+    conflicts: Vec<MergeConflict>,
+}
+
+/// Changes the newest content of the notebook's file, to which what is pending belongs, and replaces it. What another
+/// program has saved over is brought in again before.
 fn write<S: State>(
     state: &S,
     id: &SessionId,
     durability: Durability,
-    mut change: impl FnMut(&mut Notebook, &[CellResult]) -> Result<bool, SessionError>,
-) -> Result<WrittenBack, SessionError> {
-    let path = state.get(id)?.path;
-    let _turn = state.turn(&path)?;
+    mut change: impl FnMut(&mut Notebook, &[CellResult], &mut Touched) -> Result<bool, SessionError>,
+) -> Result<Outcome, SessionError> {
+    let (path, _turn) = turn(state, id)?;
     let pending = state.pending(id)?;
     let (seqs, results): (Vec<_>, Vec<_>) = pending.into_iter().map(|pending| (pending.seq, pending.result)).unzip();
-    let mut failure = None;
-    let written = SharedFile::new(&path).change(durability, |notebook| match change(notebook, &results) {
-        Ok(is_changed) => Merged {
+    let last = state.written(id)?;
+    let (mut failure, mut noted) = (None, None);
+    let mut conflicts = Vec::new();
+    let changed = SharedFile::new(&path).change(durability, |notebook, look| {
+        let mut touched = Touched::none(notebook);
+        let is_changed = bring_in(state, id, notebook, look, last, &mut touched).and_then(|brought| {
+            conflicts = brought.conflicts;
+            Ok(change(notebook, &results, &mut touched)? | brought.is_changed)
+        });
+        noted = Some(touched);
+        let is_changed = is_changed.unwrap_or_else(|error| {
+            failure = Some(error);
+            false
+        });
+        Merged {
             is_changed,
             left_out: Vec::new(),
-        },
-        Err(error) => {
-            failure = Some(error);
-            Merged::default()
         }
     });
     if let Some(failure) = failure {
         return Err(failure);
     }
-    let written = written.map_err(|source| SessionError::NotSaved {
+    let changed = changed.map_err(|source| SessionError::NotSaved {
         path: path.clone(),
         source: source.into(),
     })?;
+    let notebook = changed.written.notebook;
+    let is_changed = changed.replaced.is_some();
     // A file that was replaced is another one: it is known by what it is now when it is renamed.
-    if written.merged.is_changed || !seqs.is_empty() {
-        state.settle(id, &seqs, Identity::of(&path))?;
+    if let Some((look, found)) = changed.replaced {
+        let write = noted.and_then(|touched| touched.written(&notebook, look.modified));
+        let digest = look.digest;
+        state.settle(
+            id,
+            &seqs,
+            Identity::of_metadata(&found),
+            Some(Written { digest, write }),
+        )?;
+    } else if !seqs.is_empty() {
+        state.settle(id, &seqs, Identity::of(&path), None)?;
     }
-    Ok(written)
+    Ok(Outcome {
+        notebook,
+        is_changed,
+        conflicts,
+    })
+}
+
+/// The right to write the notebook's file, and where that is: where it was renamed to, if in its folder.
+fn turn<S: State>(state: &S, id: &SessionId) -> Result<(PathBuf, S::Turn), SessionError> {
+    loop {
+        let path = current_path(state, id)?;
+        let turn = state.turn(&path)?;
+        // Whoever had the turn before may have found it elsewhere.
+        if state.get(id)?.path == path {
+            return Ok((path, turn));
+        }
+    }
+}
+
+fn current_path<S: State>(state: &S, id: &SessionId) -> Result<PathBuf, SessionError> {
+    let path = state.get(id)?.path;
+    if path.symlink_metadata().is_ok() {
+        return Ok(path);
+    }
+    let renamed = state.identity(id)?.and_then(|identity| renamed(&path, identity));
+    let Some(renamed) = renamed else {
+        return Ok(path);
+    };
+    match state.find(&Place::find(&renamed)?)? {
+        Some(found) if found.id == *id => Ok(found.path),
+        // It has a session of its own by now.
+        _ => Ok(path),
+    }
+}
+
+/// Brings in what was written before, where another program has saved since.
+fn bring_in<S: State>(
+    state: &S,
+    id: &SessionId,
+    notebook: &mut Notebook,
+    look: &Look,
+    last: Option<Digest>,
+    touched: &mut Touched,
+) -> Result<BroughtIn, SessionError> {
+    if last.is_none_or(|last| last == look.digest) {
+        return Ok(BroughtIn::default());
+    }
+    let writes = unseen(state.recent(id)?, look.modified);
+    Ok(notebook.bring_in(&writes, touched))
 }
 
 fn snapshot<S: State>(state: &S, id: &SessionId) -> Result<Snapshot, SessionError> {
-    let path = state.get(id)?.path;
-    let mut notebook = SharedFile::new(&path).reread()?;
+    let path = current_path(state, id)?;
+    let (mut notebook, look) = SharedFile::new(&path).look()?;
+    let mut touched = Touched::none(&notebook);
+    bring_in(state, id, &mut notebook, &look, state.written(id)?, &mut touched)?;
     let pending: Vec<CellResult> = state.pending(id)?.into_iter().map(|pending| pending.result).collect();
     notebook.put_results(&pending);
     Ok(Snapshot {
@@ -263,7 +360,11 @@ fn snapshot<S: State>(state: &S, id: &SessionId) -> Result<Snapshot, SessionErro
 fn apply<S: State>(state: &S, id: &SessionId, batch: &EditBatch) -> Result<Edited, SessionError> {
     let is_destructive = batch.edits.iter().any(takes_away);
     let reason = is_destructive.then_some("before edits that take something away");
-    edit(state, id, reason, |notebook| notebook.apply_edits(batch))
+    let cells: Option<Vec<&[CellId]>> = batch.edits.iter().map(Edit::cells).collect();
+    let cells = cells.map(|cells| cells.concat());
+    edit(state, id, reason, cells.as_deref(), |notebook| {
+        notebook.apply_edits(batch)
+    })
 }
 
 /// Whether something is gone from the notebook afterwards, besides text.
@@ -274,18 +375,25 @@ fn takes_away(edit: &Edit) -> bool {
     )
 }
 
-/// Edits the newest content of the notebook's file; where there is a reason, a snapshot is taken before.
+/// Edits these cells, or any, in the newest content of the notebook's file; where there is a reason, a snapshot is taken
+/// before.
 fn edit<S: State>(
     state: &S,
     id: &SessionId,
     reason: Option<&str>,
+    cells: Option<&[CellId]>,
     mut edit: impl FnMut(&mut Notebook) -> Result<Applied, EditError>,
 ) -> Result<Edited, SessionError> {
     let mut done = None;
-    let written = write(state, id, Durability::Process, |notebook, results| {
-        notebook.put_results(results);
+    let written = write(state, id, Durability::Process, |notebook, results, touched| {
+        put(notebook, results, touched);
         let before = reason.map(|_| notebook.to_bytes());
-        done = Some(edit(notebook)?);
+        match cells {
+            Some(cells) => touched.note(notebook, cells),
+            None => touched.note(notebook, notebook.cells().iter().map(Cell::id)),
+        }
+        let applied = done.insert(edit(notebook)?);
+        touched.note_new(&applied.inserted);
         if let (Some(reason), Some(before)) = (reason, before) {
             state.add_snapshot(id, None, reason, &before)?;
         }
@@ -295,6 +403,7 @@ fn edit<S: State>(
         revision: written.notebook.revision(),
         notebook: Arc::new(written.notebook),
         applied: done.expect("nothing is written without it"),
+        conflicts: written.conflicts,
     })
 }
 
@@ -317,10 +426,12 @@ fn restore<S: State>(state: &S, id: &SessionId, from: &RestoreFrom) -> Result<Re
         RestoreFrom::Version { seq } => Past::Version(version(state, id, *seq)?, state.version_outputs(*seq)?),
     };
     let mut before = None;
-    let written = write(state, id, Durability::Process, |notebook, results| {
-        notebook.put_results(results);
+    let written = write(state, id, Durability::Process, |notebook, results, touched| {
+        put(notebook, results, touched);
+        touched.note(notebook, notebook.cells().iter().map(Cell::id));
         before = Some(state.add_snapshot(id, None, "before something was restored", &notebook.to_bytes())?);
         past.bring_back(notebook)?;
+        touched.note_new(notebook.cells().iter().map(Cell::id));
         Ok(true)
     })?;
     Ok(Restored {

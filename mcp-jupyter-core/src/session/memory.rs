@@ -9,6 +9,7 @@ use super::SessionError;
 use super::keeping::{Keeping, Pending, State, now};
 use super::pending;
 use super::place::{Identity, Place};
+use super::recent::{RecentWrite, Written, is_kept};
 use super::types::{CellResult, HistoryQuery, KernelBinding, SessionRecord, SnapshotInfo, Version};
 use crate::model::{Digest, Json, SessionId};
 
@@ -75,6 +76,8 @@ struct Session {
     record: SessionRecord,
     identity: Option<Identity>,
     pending: Vec<Pending>,
+    written: Option<Digest>,
+    recent: Vec<RecentWrite>,
     versions: Vec<(Version, Vec<Json>)>,
     snapshots: Vec<(SnapshotInfo, Vec<u8>)>,
 }
@@ -122,6 +125,8 @@ impl Sessions {
             record: record.clone(),
             identity: place.identity,
             pending: Vec::new(),
+            written: None,
+            recent: Vec::new(),
             versions: Vec::new(),
             snapshots: Vec::new(),
         });
@@ -241,12 +246,37 @@ impl State for Memory {
         self.look(id, |session| session.pending.clone())
     }
 
-    fn settle(&self, id: &SessionId, saved: &[u64], identity: Option<Identity>) -> Result<(), SessionError> {
+    fn settle(
+        &self,
+        id: &SessionId,
+        saved: &[u64],
+        identity: Option<Identity>,
+        written: Option<Written>,
+    ) -> Result<(), SessionError> {
         let mut sessions = self.sessions();
         let session = sessions.touch(id)?;
         session.pending.retain(|pending| !saved.contains(&pending.seq));
         session.identity = identity.or(session.identity);
+        if let Some(Written { digest, write }) = written {
+            session.written = Some(digest);
+            if let Some(write) = write {
+                session.recent.retain(|earlier| is_kept(earlier.at, write.at));
+                session.recent.push(write);
+            }
+        }
         Ok(())
+    }
+
+    fn identity(&self, id: &SessionId) -> Result<Option<Identity>, SessionError> {
+        self.look(id, |session| session.identity)
+    }
+
+    fn written(&self, id: &SessionId) -> Result<Option<Digest>, SessionError> {
+        self.look(id, |session| session.written)
+    }
+
+    fn recent(&self, id: &SessionId) -> Result<Vec<RecentWrite>, SessionError> {
+        self.look(id, |session| session.recent.clone())
     }
 
     fn close(&self, id: &SessionId) -> Result<(), SessionError> {

@@ -16,6 +16,7 @@ pub mod notebook;
 pub mod parameters;
 mod pending;
 mod place;
+mod recent;
 mod store;
 mod types;
 

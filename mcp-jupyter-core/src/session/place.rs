@@ -33,7 +33,7 @@ impl Identity {
     }
 
     #[cfg(unix)]
-    fn of_metadata(found: &Metadata) -> Option<Self> {
+    pub(super) fn of_metadata(found: &Metadata) -> Option<Self> {
         use std::os::unix::fs::MetadataExt as _;
         let born = found.created().ok();
         let born = born.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
@@ -45,9 +45,23 @@ impl Identity {
     }
 
     #[cfg(not(unix))]
-    fn of_metadata(_: &Metadata) -> Option<Self> {
+    pub(super) fn of_metadata(_: &Metadata) -> Option<Self> {
         None
     }
+}
+
+/// The notebook that has this identity in the folder of `path`, where it was before.
+pub(super) fn renamed(path: &Path, identity: Identity) -> Option<PathBuf> {
+    let beside = fs::read_dir(path.parent()?).ok()?.flatten().map(|entry| entry.path());
+    // Programs give the old file another extension, or hide it, while they save a new one.
+    let is_notebook = |path: &PathBuf| {
+        let is_hidden = path
+            .file_name()
+            .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+        !is_hidden && path.extension().is_some_and(|extension| extension == "ipynb")
+    };
+    let mut notebooks = beside.filter(is_notebook);
+    notebooks.find(|path| Identity::of(path) == Some(identity))
 }
 
 impl Place {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::kernel::KernelSpec;
 use crate::model::{CellId, Digest, Json, JsonMap, KernelId, RunId, SessionId};
 use crate::session::edit::Applied;
-use crate::session::notebook::Notebook;
+use crate::session::notebook::{MergeConflict, Notebook};
 
 /// A session as its store knows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +86,8 @@ pub struct Saved {
     pub left_out: Vec<CellId>,
     /// Whether the file was replaced.
     pub is_changed: bool,
+    /// Where another program has changed the same as we did a moment before, without having seen it.
+    pub conflicts: Vec<MergeConflict>,
 }
 
 /// A notebook at one moment.
@@ -106,6 +108,8 @@ pub struct Edited {
     pub revision: Digest,
     /// What was changed, and how to take that back.
     pub applied: Applied,
+    /// As of [`Saved`].
+    pub conflicts: Vec<MergeConflict>,
 }
 
 /// A notebook after something of its past was brought back.

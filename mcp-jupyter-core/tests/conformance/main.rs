@@ -8,3 +8,4 @@ mod scheduler;
 mod session;
 #[path = "../support/mod.rs"]
 mod support;
+mod writers;

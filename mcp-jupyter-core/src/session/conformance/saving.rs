@@ -7,8 +7,9 @@ use futures_util::future::join_all;
 
 use super::fixture::{Fixture, Folder, members, open, output, record, result, save};
 use super::list_cases;
-use crate::model::Json;
-use crate::session::notebook::Durability;
+use crate::model::{Json, JsonMap};
+use crate::session::edit::{Edit, Place};
+use crate::session::notebook::{Cell, CellType, Durability};
 use crate::session::{SessionError, SessionStore};
 
 list_cases! {
@@ -25,6 +26,9 @@ list_cases! {
     missing_file: "while the file is away, results stay pending and none is made",
     folder_instead: "while a folder is in the place of the file, results stay pending",
     after_rename: "results go to where the notebook has been renamed to",
+    after_backup: "what a program calls the old file while it saves is not the notebook",
+    unseen: "what a program saves over without having seen it comes back",
+    seen: "what a program takes away that has seen it stays away",
     closed: "what is pending goes with its session",
     at_once: "many who save at once lose nothing",
 }
@@ -222,11 +226,77 @@ async fn after_rename(fixture: &dyn Fixture) {
     record(&*store, &id, vec![result("b", "2", "two")]).await;
     let renamed = folder.at("renamed.ipynb");
     fs::rename(folder.path(), &renamed).expect("a file can be renamed");
-    assert_unsaved(&*store, &folder, &id).await;
-    assert_eq!(store.open(&renamed).await.expect("it is there").id, id);
     let saved = save(&*store, &id).await;
     assert_eq!(saved.notebook.cells()[1].outputs(), [output("two")]);
+    assert_eq!(store.open(&renamed).await.expect("it is there").id, id);
+    record(&*store, &id, vec![result("c", "3", "three")]).await;
+    let elsewhere = folder.at("elsewhere");
+    fs::create_dir(&elsewhere).expect("a folder can be made");
+    fs::rename(&renamed, elsewhere.join("renamed.ipynb")).expect("a file can be moved");
+    let error = store.save(&id, Durability::Process).await;
+    assert!(matches!(error, Err(SessionError::NotSaved { .. })), "{error:?}");
+    let found = store.open(&elsewhere.join("renamed.ipynb")).await;
+    assert_eq!(found.expect("it is there").id, id);
+    let saved = save(&*store, &id).await;
+    assert_eq!(saved.notebook.cells()[2].outputs(), [output("three")]);
     assert!(!folder.path().exists());
+}
+
+async fn after_backup(fixture: &dyn Fixture) {
+    let folder = Folder::new();
+    let store = fixture.store().await;
+    let id = open(&*store, &folder).await.id;
+    record(&*store, &id, vec![result("a", "1", "one")]).await;
+    for name in ["analysis.ipynb~", ".~analysis.ipynb", "analysis.bak"] {
+        fs::rename(folder.path(), folder.at(name)).expect("a file can be renamed");
+        assert_unsaved(&*store, &folder, &id).await;
+        fs::rename(folder.at(name), folder.path()).expect("a file can be renamed");
+    }
+    assert!(save(&*store, &id).await.is_changed);
+}
+
+async fn unseen(fixture: &dyn Fixture) {
+    let folder = Folder::new();
+    let store = fixture.store().await;
+    let id = open(&*store, &folder).await.id;
+    let seen = folder.bytes();
+    record(&*store, &id, vec![result("a", "1", "one")]).await;
+    save(&*store, &id).await;
+    let insert = Edit::Insert {
+        at: Place::After("b".into()),
+        cell_type: CellType::Code,
+        source: "new".to_owned(),
+        id: Some("n".into()),
+        metadata: JsonMap::new(),
+    };
+    store.apply(&id, &vec![insert].into()).await.expect("it can be edited");
+    fs::write(folder.path(), seen).expect("a file can be written");
+    let shown = fixture.again().await.snapshot(&id).await.expect("it is there");
+    let saved = save(&*fixture.again().await, &id).await;
+    assert!(saved.is_changed && saved.conflicts.is_empty());
+    assert_eq!(saved.notebook.cells(), folder.read().cells());
+    assert_eq!(saved.notebook.cells(), shown.notebook.cells());
+    let sources: Vec<_> = saved.notebook.cells().iter().map(Cell::source).collect();
+    assert_eq!(sources, ["1", "2", "new", "3"]);
+    assert_eq!(saved.notebook.cells()[0].outputs(), [output("one")]);
+    assert!(!save(&*store, &id).await.is_changed);
+}
+
+async fn seen(fixture: &dyn Fixture) {
+    let folder = Folder::new();
+    let store = fixture.store().await;
+    let id = open(&*store, &folder).await.id;
+    record(&*store, &id, vec![result("a", "1", "one"), result("b", "2", "two")]).await;
+    save(&*store, &id).await;
+    let mut notebook = folder.read();
+    notebook.cells_mut()[0].set_source("edited");
+    notebook.cells_mut().remove(1);
+    notebook
+        .save(&folder.path(), Durability::Process)
+        .expect("a notebook can be saved");
+    let saved = save(&*store, &id).await;
+    assert!(!saved.is_changed);
+    assert_eq!(saved.notebook.cells(), notebook.cells());
 }
 
 async fn closed(fixture: &dyn Fixture) {

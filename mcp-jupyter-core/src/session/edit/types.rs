@@ -147,6 +147,27 @@ impl Edit {
     }
 }
 
+impl Edit {
+    /// The cells that it changes or takes away; none where it may be any.
+    pub(in crate::session) fn cells(&self) -> Option<&[CellId]> {
+        match self {
+            Edit::Insert { .. } | Edit::SetMetadata { cell: None, .. } => Some(&[]),
+            Edit::ReplaceSource { cell, .. }
+            | Edit::ReplaceText { cell, .. }
+            | Edit::Delete { cell }
+            | Edit::Move { cell, .. }
+            | Edit::Copy { cell, .. }
+            | Edit::Split { cell, .. }
+            | Edit::SetType { cell, .. }
+            | Edit::SetMetadata { cell: Some(cell), .. }
+            | Edit::AddTags { cell, .. }
+            | Edit::RemoveTags { cell, .. } => Some(std::slice::from_ref(cell)),
+            Edit::Merge { cells } => Some(cells),
+            Edit::ClearOutputs { cells } => cells.as_deref(),
+        }
+    }
+}
+
 /// A place among the cells of a notebook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

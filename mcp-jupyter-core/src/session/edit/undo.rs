@@ -97,6 +97,17 @@ impl<'de> Deserialize<'de> for Literal {
     }
 }
 
+impl Undo {
+    /// The cells that it changes, takes away or brings back.
+    pub(in crate::session) fn cells(&self) -> impl Iterator<Item = &CellId> {
+        let created = self.created.iter().map(|created| &created.cell);
+        let placed = self.placed.iter().map(|placed| &placed.cell);
+        created
+            .chain(placed)
+            .chain(self.changed.iter().map(|changed| &changed.cell))
+    }
+}
+
 impl Notebook {
     /// Takes a batch of edits back, or an undo, which redoes it. Where nothing else has changed in between, the notebook
     /// is what it was, byte for byte; what else has changed stays.

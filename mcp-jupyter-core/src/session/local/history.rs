@@ -149,6 +149,7 @@ pub(super) fn trim(connection: &mut Connection, limits: HistoryLimits) -> Result
     let transaction = connection.transaction()?;
     let age = i64::try_from(limits.age.as_micros()).unwrap_or(i64::MAX);
     let oldest = now().as_microsecond().saturating_sub(age);
+    super::recent::trim(&transaction)?;
     transaction.execute("DELETE FROM versions WHERE ended < ?1", [oldest])?;
     transaction.execute("DELETE FROM snapshots WHERE taken < ?1 AND name IS NULL", [oldest])?;
     sweep(&transaction)?;

@@ -2,6 +2,7 @@
 
 mod history;
 mod queries;
+mod recent;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::SessionError;
 use super::keeping::{Keeping, Pending, State};
 use super::place::{Identity, Place};
+use super::recent::{RecentWrite, Written};
 use super::types::{CellResult, HistoryQuery, KernelBinding, SessionRecord, SnapshotInfo, Version};
 use crate::model::{Digest, Json, SessionId};
 use crate::sqlite::{Database, Failure};
@@ -235,8 +237,31 @@ impl State for Local {
         self.read(|connection| queries::pending(connection, id))
     }
 
-    fn settle(&self, id: &SessionId, saved: &[u64], identity: Option<Identity>) -> Result<(), SessionError> {
-        self.change(id, |connection| queries::settle(connection, id, saved, identity))
+    fn settle(
+        &self,
+        id: &SessionId,
+        saved: &[u64],
+        identity: Option<Identity>,
+        written: Option<Written>,
+    ) -> Result<(), SessionError> {
+        self.change(id, |connection| {
+            if let Some(written) = written {
+                recent::add(connection, id, written)?;
+            }
+            queries::settle(connection, id, saved, identity)
+        })
+    }
+
+    fn identity(&self, id: &SessionId) -> Result<Option<Identity>, SessionError> {
+        self.read(|connection| queries::identity(connection, id))
+    }
+
+    fn written(&self, id: &SessionId) -> Result<Option<Digest>, SessionError> {
+        self.read(|connection| recent::last(connection, id))
+    }
+
+    fn recent(&self, id: &SessionId) -> Result<Vec<RecentWrite>, SessionError> {
+        self.read(|connection| recent::all(connection, id))
     }
 
     fn close(&self, id: &SessionId) -> Result<(), SessionError> {

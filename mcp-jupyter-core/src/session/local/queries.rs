@@ -101,6 +101,11 @@ fn signed(number: u64) -> i64 {
     i64::from_ne_bytes(number.to_ne_bytes())
 }
 
+/// The number whose bits these are.
+fn unsigned(number: i64) -> u64 {
+    u64::from_ne_bytes(number.to_ne_bytes())
+}
+
 pub(super) fn begin(connection: &Connection, place: &Place) -> Result<SessionRecord, Failure> {
     let (id, now) = (SessionId::random(), now());
     let insert = "INSERT INTO sessions (id, path, device, inode, born, token, epoch, created, used, used_seq) \
@@ -207,4 +212,17 @@ fn identify(connection: &Connection, id: &SessionId, identity: Option<Identity>)
         connection.execute(update, row)?;
     }
     Ok(())
+}
+
+/// Which file the notebook was last.
+pub(super) fn identity(connection: &Connection, id: &SessionId) -> Result<Option<Identity>, Failure> {
+    let query = "SELECT device, inode, born FROM sessions WHERE id = ?1 AND device IS NOT NULL";
+    let columns = |row: &Row<'_>| {
+        Ok(Identity {
+            device: unsigned(row.get(0)?),
+            inode: unsigned(row.get(1)?),
+            born: row.get(2)?,
+        })
+    };
+    Ok(connection.query_row(query, [id.as_str()], columns).optional()?)
 }

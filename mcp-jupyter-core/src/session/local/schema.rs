@@ -9,7 +9,22 @@ pub(super) const FORMAT: Format = Format {
     migrations: &MIGRATIONS,
 };
 
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [FIRST, RECENT];
+
+const RECENT: &str = "
+    ALTER TABLE sessions ADD COLUMN written TEXT;
+    CREATE TABLE recent (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        session TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE,
+        at INTEGER NOT NULL,
+        before BLOB NOT NULL,
+        after BLOB NOT NULL,
+        previous TEXT NOT NULL
+    );
+    CREATE INDEX recent_of_session ON recent (session, seq);
+";
+
+const FIRST: &str = "
     CREATE TABLE sessions (
         id TEXT PRIMARY KEY NOT NULL,
         path BLOB NOT NULL,
@@ -65,4 +80,4 @@ const MIGRATIONS: [&str; 1] = ["
     );
     CREATE INDEX snapshots_of_session ON snapshots (session, seq);
     CREATE INDEX snapshots_of_digest ON snapshots (digest);
-"];
+";

@@ -33,7 +33,7 @@ pub struct Notebook {
     /// All other members as they were found, `nbformat` and `nbformat_minor` among them.
     pub(in crate::session) rest: JsonMap,
     pub(in crate::session) minor: i64,
-    pub(super) quirks: Vec<Quirk>,
+    pub(in crate::session) quirks: Vec<Quirk>,
 }
 
 impl Notebook {

@@ -3,9 +3,18 @@
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tempfile::NamedTempFile;
+
+use super::hashing::Hashing;
+use crate::model::Digest;
+
+/// Up to this length, in bytes, a look at the content costs next to nothing.
+const SHORT: u64 = 1 << 20;
+
+/// File systems note times so coarsely that two writes within this may have the same one.
+const COARSE: Duration = Duration::from_secs(2);
 
 /// What tells one state of a file from another without reading it.
 #[derive(Debug)]
@@ -24,6 +33,10 @@ impl PartialEq for Stamp {
 }
 
 impl Stamp {
+    pub(super) fn modified(&self) -> Option<SystemTime> {
+        self.modified
+    }
+
     pub(super) fn of(path: &Path) -> Option<Self> {
         let held = File::open(path).ok();
         let found = held.as_ref().map_or_else(|| fs::metadata(path), File::metadata).ok()?;
@@ -38,6 +51,44 @@ impl Stamp {
             _held: held,
         }
     }
+}
+
+/// The state in which a file was read.
+#[derive(Debug)]
+pub(super) struct Expected {
+    stamp: Stamp,
+    /// What was read, where the stamp alone does not tell whether the file was written in place since.
+    content: Option<Digest>,
+}
+
+impl Expected {
+    pub(super) fn new(stamp: Stamp, content: Digest) -> Self {
+        let is_settled = |modified: SystemTime| modified.elapsed().is_ok_and(|age| age > COARSE);
+        let is_told = stamp.length > SHORT && stamp.modified.is_some_and(is_settled);
+        Self {
+            stamp,
+            content: (!is_told).then_some(content),
+        }
+    }
+
+    /// Whether the file at `path` is still that.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        self.is_taken(Stamp::of(path).as_ref(), path)
+    }
+
+    fn is_taken(&self, found: Option<&Stamp>, path: &Path) -> bool {
+        found == Some(&self.stamp)
+            && self
+                .content
+                .is_none_or(|content| digest(path).is_ok_and(|found| found == content))
+    }
+}
+
+fn digest(path: &Path) -> io::Result<Digest> {
+    let mut nowhere = io::sink();
+    let mut hashing = Hashing::new(&mut nowhere);
+    io::copy(&mut File::open(path)?, &mut hashing)?;
+    Ok(hashing.finish())
 }
 
 #[cfg(unix)]
@@ -57,7 +108,7 @@ fn identity(_: &Metadata) -> Option<u64> {
 /// A look before a rename leaves a moment in which an editor's save would be lost. Here the two files change places, in
 /// one step, and the look is at what has come out: nobody can replace that any more. What should not have come out goes
 /// back; what that brings out is ours, unless somebody has saved once more, which is then newer and goes back in turn.
-pub(super) fn exchange(temporary: NamedTempFile, target: &Path, expected: &Stamp) -> io::Result<bool> {
+pub(super) fn exchange(temporary: NamedTempFile, target: &Path, expected: &Expected) -> io::Result<bool> {
     let mut placed = Stamp::of_metadata(&temporary.as_file().metadata()?, None);
     match swap(temporary.path(), target) {
         Ok(()) => {}
@@ -70,7 +121,7 @@ pub(super) fn exchange(temporary: NamedTempFile, target: &Path, expected: &Stamp
         },
     }
     let mut taken = Stamp::of(temporary.path());
-    if taken.as_ref() == Some(expected) {
+    if expected.is_taken(taken.as_ref(), temporary.path()) {
         return Ok(true);
     }
     loop {
@@ -105,8 +156,8 @@ fn swap(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-fn rename_unchanged(temporary: NamedTempFile, target: &Path, expected: &Stamp) -> io::Result<bool> {
-    if Stamp::of(target).as_ref() != Some(expected) {
+fn rename_unchanged(temporary: NamedTempFile, target: &Path, expected: &Expected) -> io::Result<bool> {
+    if !expected.is_at(target) {
         return Ok(false);
     }
     temporary.persist(target).map_err(|error| error.error)?;
@@ -134,6 +185,11 @@ mod tests {
 
     use super::*;
 
+    fn expected(path: &Path) -> Expected {
+        let stamp = Stamp::of(path).unwrap();
+        Expected::new(stamp, digest(path).unwrap())
+    }
+
     fn new_file(folder: &Path, content: &str) -> NamedTempFile {
         let file = tempfile::Builder::new().prefix("new").tempfile_in(folder).unwrap();
         fs::write(file.path(), content).unwrap();
@@ -145,7 +201,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("a.ipynb");
         fs::write(&target, "old").unwrap();
-        let expected = Stamp::of(&target).unwrap();
+        let expected = expected(&target);
         assert!(exchange(new_file(folder.path(), "new"), &target, &expected).unwrap());
         assert_eq!(fs::read(&target).unwrap(), b"new");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -156,13 +212,33 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("a.ipynb");
         fs::write(&target, "old").unwrap();
-        let expected = Stamp::of(&target).unwrap();
+        let expected = expected(&target);
         new_file(folder.path(), "edited").persist(&target).unwrap();
         assert!(!exchange(new_file(folder.path(), "new"), &target, &expected).unwrap());
         assert_eq!(fs::read(&target).unwrap(), b"edited");
         fs::remove_file(&target).unwrap();
         assert!(!exchange(new_file(folder.path(), "new"), &target, &expected).unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    /// Written in place within one tick of the clock, a file of the same length has the same stamp.
+    #[test]
+    fn what_was_written_in_place_is_told_by_its_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a.ipynb");
+        fs::write(&target, "old").unwrap();
+        let expected = expected(&target);
+        let time = fs::metadata(&target).unwrap().modified().unwrap();
+        fs::write(&target, "own").unwrap();
+        File::options()
+            .write(true)
+            .open(&target)
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
+        assert_eq!(Stamp::of(&target).as_ref(), Some(&expected.stamp));
+        assert!(!exchange(new_file(folder.path(), "new"), &target, &expected).unwrap());
+        assert_eq!(fs::read(&target).unwrap(), b"own");
     }
 
     /// An editor counts up by replacing the file, while we add to whatever we have read: no count is ever gone.
@@ -175,8 +251,9 @@ mod tests {
         let lost = std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !is_over.load(Ordering::Relaxed) {
-                    let expected = Stamp::of(&target).unwrap();
+                    let stamp = Stamp::of(&target).unwrap();
                     let seen = fs::read_to_string(&target).unwrap();
+                    let expected = Expected::new(stamp, Digest::of(seen.as_bytes()));
                     let added = new_file(folder.path(), &format!("{seen} "));
                     exchange(added, &target, &expected).unwrap();
                 }

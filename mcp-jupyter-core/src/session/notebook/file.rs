@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::exchange::{Stamp, exchange};
+use super::exchange::{Expected, exchange};
 use crate::session::SessionError;
 
 /// What a save outlives once it has returned.
@@ -29,35 +29,35 @@ pub(super) fn replace(path: &Path, durability: Durability, content: Content<'_>)
     replace_if(path, durability, None, content).map(drop)
 }
 
-/// Replaces the file at `path`, unless it is not as `expected` says any more; tells whether it has.
+/// Replaces the file at `path`, unless it is not as `expected` says any more: then there is nothing to be told of the
+/// new one.
 pub(super) fn replace_unchanged(
     path: &Path,
     durability: Durability,
-    expected: &Stamp,
+    expected: &Expected,
     content: Content<'_>,
-) -> Result<bool, SessionError> {
+) -> Result<Option<fs::Metadata>, SessionError> {
     replace_if(path, durability, Some(expected), content)
 }
 
 fn replace_if(
     path: &Path,
     durability: Durability,
-    expected: Option<&Stamp>,
+    expected: Option<&Expected>,
     content: Content<'_>,
-) -> Result<bool, SessionError> {
+) -> Result<Option<fs::Metadata>, SessionError> {
     let written = resolve(path).and_then(|target| match fs::metadata(&target) {
         Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
         Ok(found) if !found.is_file() => {
             content(&mut OpenOptions::new().write(true).open(&target)?)?;
-            Ok(true)
+            Ok(Some(found))
         }
         Ok(found) => match rename_over(&target, Some(&found), durability, expected, content) {
             Err(error) if is_irreplaceable(&error) => {
-                let is_unchanged = expected.is_none() || Stamp::of(&target).as_ref() == expected;
-                if is_unchanged {
-                    overwrite(&target, durability, content, error)?;
+                if expected.is_some_and(|expected| !expected.is_at(&target)) {
+                    return Ok(None);
                 }
-                Ok(is_unchanged)
+                overwrite(&target, durability, content, error).map(Some)
             }
             result => result,
         },
@@ -114,9 +114,9 @@ fn rename_over(
     target: &Path,
     found: Option<&fs::Metadata>,
     durability: Durability,
-    expected: Option<&Stamp>,
+    expected: Option<&Expected>,
     content: Content<'_>,
-) -> io::Result<bool> {
+) -> io::Result<Option<fs::Metadata>> {
     let mut temporary = temporary_file(directory(target), found)?;
     content(temporary.as_file_mut())?;
     if let Some(found) = found {
@@ -125,6 +125,7 @@ fn rename_over(
     if durability == Durability::Power {
         temporary.as_file().sync_all()?;
     }
+    let written = temporary.as_file().metadata()?;
     let is_replaced = match expected {
         Some(expected) => exchange(temporary, target, expected)?,
         None => temporary.persist(target).map(|_| true).map_err(|error| error.error)?,
@@ -132,7 +133,7 @@ fn rename_over(
     if durability == Durability::Power {
         File::open(directory(target))?.sync_all()?;
     }
-    Ok(is_replaced)
+    Ok(is_replaced.then_some(written))
 }
 
 /// A file that vanishes when it is dropped, open to nobody whom the one that it is to replace is closed to.
@@ -179,7 +180,12 @@ fn is_irreplaceable(error: &io::Error) -> bool {
 }
 
 /// Writes over the old content, a copy of which is put back on failure. `cause` is why the file was not replaced.
-fn overwrite(target: &Path, durability: Durability, content: Content<'_>, cause: io::Error) -> io::Result<()> {
+fn overwrite(
+    target: &Path,
+    durability: Durability,
+    content: Content<'_>,
+    cause: io::Error,
+) -> io::Result<fs::Metadata> {
     let Ok(mut file) = OpenOptions::new().read(true).write(true).open(target) else {
         return Err(cause);
     };
@@ -190,7 +196,7 @@ fn overwrite(target: &Path, durability: Durability, content: Content<'_>, cause:
         backup.as_file().sync_all()?;
     }
     let Err(error) = fill(&mut file, durability, content) else {
-        return Ok(());
+        return file.metadata();
     };
     let old = &mut backup;
     let restored = old.rewind().and_then(|()| {

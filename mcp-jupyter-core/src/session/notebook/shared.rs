@@ -1,29 +1,33 @@
 //! A notebook's file that others write as well.
 
 use std::cell::Cell;
-use std::io::{self, Write};
+use std::fs::Metadata;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use super::document::Notebook;
-use super::exchange::Stamp;
+use super::exchange::{Expected, Stamp};
 use super::file::{self, Durability};
+use super::hashing::Hashing;
 use super::merge::Merged;
+use crate::model::Digest;
 use crate::session::SessionError;
 
 /// How often a save begins anew because somebody else has saved in between.
-const ATTEMPTS: usize = 5;
+const ATTEMPTS: u32 = 60;
 
-type ContentDigest = [u8; 32];
+/// How much longer each time it waits before, so that a program that writes all the time has a moment to itself.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// The file of a notebook that an editor writes too. It knows the content that was read or written last, and so what is
 /// news.
 #[derive(Debug)]
 pub struct SharedFile {
     path: PathBuf,
-    known: Option<ContentDigest>,
+    known: Option<Digest>,
     /// Whether what is known has been merged into, but not been read.
     is_unread: bool,
 }
@@ -35,6 +39,22 @@ pub struct WrittenBack {
     pub notebook: Notebook,
     /// What became of the results.
     pub merged: Merged,
+}
+
+/// What the content of a file is known by.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::session) struct Look {
+    pub(in crate::session) digest: Digest,
+    /// When it was written.
+    pub(in crate::session) modified: Option<SystemTime>,
+}
+
+/// What a change has come to.
+#[derive(Debug)]
+pub(in crate::session) struct Changed {
+    pub(in crate::session) written: WrittenBack,
+    /// What the file is known by now, where it was replaced.
+    pub(in crate::session) replaced: Option<(Look, Metadata)>,
 }
 
 impl SharedFile {
@@ -77,7 +97,7 @@ impl SharedFile {
 
     fn content(&mut self) -> Result<Bytes, SessionError> {
         let document = Notebook::read_file(&self.path).inspect_err(|_| self.known = None)?;
-        let digest = Sha256::digest(&document).into();
+        let digest = Digest::of(&document);
         self.is_unread |= self.known.replace(digest) != Some(digest);
         Ok(document)
     }
@@ -88,9 +108,19 @@ impl SharedFile {
     /// where the file system cannot exchange, one that falls between our last look and our own replacement is.
     ///
     /// # Errors
-    /// As [`Notebook::open`] and [`Notebook::save`]; the file is as it was then.
+    /// As [`Notebook::open`] and [`Notebook::save`], and [`SessionError::Conflict`] where others replace the file again and
+    /// again; the file is as it was then.
     pub fn write_back(&mut self, before: &Notebook, after: &Notebook) -> Result<WrittenBack, SessionError> {
-        self.change(Durability::Process, |notebook| notebook.merge_results(before, after))
+        let merge = |notebook: &mut Notebook, _: &Look| notebook.merge_results(before, after);
+        self.change(Durability::Process, merge).map(|changed| changed.written)
+    }
+
+    /// The notebook as it is, with what its content is known by.
+    pub(in crate::session) fn look(&mut self) -> Result<(Notebook, Look), SessionError> {
+        let modified = Stamp::of(&self.path).and_then(|stamp| stamp.modified());
+        let document = self.content()?;
+        let digest = self.known.expect("content was read");
+        Ok((Notebook::from_shared(&document)?, Look { digest, modified }))
     }
 
     /// Changes the newest content of the file, as [`SharedFile::write_back`] does with results. The change may be asked for
@@ -98,71 +128,54 @@ impl SharedFile {
     pub(in crate::session) fn change(
         &mut self,
         durability: Durability,
-        mut change: impl FnMut(&mut Notebook) -> Merged,
-    ) -> Result<WrittenBack, SessionError> {
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
+        mut change: impl FnMut(&mut Notebook, &Look) -> Merged,
+    ) -> Result<Changed, SessionError> {
+        for attempt in 0..ATTEMPTS {
+            std::thread::sleep(PAUSE * attempt);
             let stamp = Stamp::of(&self.path);
-            let mut notebook = Notebook::from_shared(&self.content()?)?;
-            let merged = change(&mut notebook);
-            let is_last = attempt == ATTEMPTS;
-            let expected = stamp.as_ref().filter(|_| !is_last);
-            if !merged.is_changed || self.replace(&notebook, durability, expected)? {
-                return Ok(WrittenBack { notebook, merged });
+            let (mut notebook, look) = self.look()?;
+            let merged = change(&mut notebook, &look);
+            let replaced = match stamp.filter(|_| merged.is_changed) {
+                Some(stamp) => self.replace(&notebook, durability, &Expected::new(stamp, look.digest))?,
+                None => None,
+            };
+            if !merged.is_changed || replaced.is_some() {
+                let written = WrittenBack { notebook, merged };
+                return Ok(Changed { written, replaced });
             }
         }
+        Err(SessionError::Conflict {
+            cell: None,
+            present: None,
+            message: format!(
+                "{} was replaced by another program each of the {ATTEMPTS} times that it was to be written; it is left as \
+                 that program has it",
+                self.path.display()
+            ),
+        })
     }
 
-    /// Replaces the file, unless it is not as `stamp` says any more; tells whether it has.
+    /// Replaces the file, unless it is not as `expected` says any more; tells what it is known by then.
     fn replace(
         &mut self,
         notebook: &Notebook,
         durability: Durability,
-        stamp: Option<&Stamp>,
-    ) -> Result<bool, SessionError> {
+        expected: &Expected,
+    ) -> Result<Option<(Look, Metadata)>, SessionError> {
         let digest = Cell::new(None);
         let content = |out: &mut dyn Write| {
             let mut hashing = Hashing::new(out);
             notebook.write_to(&mut hashing)?;
-            digest.set(Some(hashing.hasher.finalize().into()));
+            digest.set(Some(hashing.finish()));
             Ok(())
         };
-        let is_replaced = match stamp {
-            Some(stamp) => file::replace_unchanged(&self.path, durability, stamp, &content)?,
-            None => file::replace(&self.path, durability, &content).map(|()| true)?,
+        let Some(found) = file::replace_unchanged(&self.path, durability, expected, &content)? else {
+            return Ok(None);
         };
-        if is_replaced {
-            self.known = digest.get();
-        }
-        Ok(is_replaced)
-    }
-}
-
-/// A writer that digests what passes.
-struct Hashing<'a> {
-    out: &'a mut dyn Write,
-    hasher: Sha256,
-}
-
-impl<'a> Hashing<'a> {
-    fn new(out: &'a mut dyn Write) -> Self {
-        Self {
-            out,
-            hasher: Sha256::new(),
-        }
-    }
-}
-
-impl Write for Hashing<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        let digest = digest.get().expect("what was replaced was written");
+        self.known = Some(digest);
+        let modified = found.modified().ok();
+        Ok(Some((Look { digest, modified }, found)))
     }
 }
 
@@ -197,9 +210,13 @@ mod tests {
         after
     }
 
+    fn path(folder: &TempDir) -> PathBuf {
+        folder.path().join("in.ipynb")
+    }
+
     fn lab() -> (TempDir, SharedFile) {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("in.ipynb");
+        let path = path(&folder);
         notebook(&["1", "2"]).save(&path, Durability::Process).unwrap();
         (folder, SharedFile::new(path))
     }
@@ -258,15 +275,46 @@ mod tests {
 
     #[test]
     fn a_stale_look_is_not_written_over() {
-        let (_folder, mut file) = lab();
-        let before = file.read().unwrap().unwrap();
-        let stamp = Stamp::of(file.path());
-        notebook(&["edited"]).save(file.path(), Durability::Process).unwrap();
-        assert!(!file.replace(&before, Durability::Process, stamp.as_ref()).unwrap());
-        assert_eq!(Notebook::open(file.path()).unwrap().cells()[0].source(), "edited");
-        assert!(
-            file.replace(&before, Durability::Process, Stamp::of(file.path()).as_ref())
-                .unwrap()
-        );
+        let (folder, mut file) = lab();
+        let mut replacements = 0;
+        let changed = file.change(Durability::Process, |found, _| {
+            replacements += 1;
+            if replacements < 10 {
+                let source = format!("edited {replacements}");
+                notebook(&[&source]).save(&path(&folder), Durability::Process).unwrap();
+            }
+            found.cells_mut().push(NotebookCell::new_code("new".into(), "n"));
+            Merged {
+                is_changed: true,
+                left_out: Vec::new(),
+            }
+        });
+        let sources: Vec<_> = changed
+            .unwrap()
+            .written
+            .notebook
+            .cells()
+            .iter()
+            .map(|cell| cell.source().to_owned())
+            .collect();
+        assert_eq!(sources, ["edited 9", "n"]);
+    }
+
+    #[test]
+    fn who_writes_all_the_time_is_never_written_over() {
+        let (folder, mut file) = lab();
+        let mut replacements = 0;
+        let changed = file.change(Durability::Process, |_, _| {
+            replacements += 1;
+            let source = replacements.to_string();
+            notebook(&[&source]).save(&path(&folder), Durability::Process).unwrap();
+            Merged {
+                is_changed: true,
+                left_out: Vec::new(),
+            }
+        });
+        assert!(matches!(changed, Err(SessionError::Conflict { .. })));
+        let last = Notebook::open(file.path()).unwrap();
+        assert_eq!(last.cells()[0].source(), replacements.to_string());
     }
 }

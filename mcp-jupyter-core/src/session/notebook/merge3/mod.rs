@@ -8,6 +8,7 @@ mod order;
 mod tests;
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +74,31 @@ impl MergeConflict {
             | Self::DeletedByUs { cell }
             | Self::DeletedByThem { cell }
             | Self::SameId { cell, .. } => cell,
+        }
+    }
+
+    /// The cell that is there because of it.
+    pub(in crate::session) fn added(&self) -> Option<&CellId> {
+        match self {
+            Self::Source { kept: added, .. } | Self::SameId { renamed: added, .. } => Some(added),
+            Self::DeletedByUs { .. } | Self::DeletedByThem { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for MergeConflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source { cell, kept } => write!(
+                f,
+                "both changed the source of cell {cell}; it has theirs, and ours is in the raw cell {kept} after it"
+            ),
+            Self::DeletedByUs { cell } => write!(f, "cell {cell} was deleted here and edited there; it stays"),
+            Self::DeletedByThem { cell } => write!(f, "cell {cell} was edited here and deleted there; it stays"),
+            Self::SameId { cell, renamed } => write!(
+                f,
+                "both inserted a cell {cell}; both stay, and ours is called {renamed} now"
+            ),
         }
     }
 }
