@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::stream::BoxStream;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{CellId, CellRef, RunId};
@@ -497,6 +498,10 @@ pub struct RunRecord {
     pub plan: Plan,
     /// Every dispatch so far: the cell, its attempt, and how it ended; none while it is being executed.
     pub executions: Vec<(CellRef, u32, Option<Outcome>)>,
+    /// When its deadline passes.
+    pub due: Option<Timestamp>,
+    /// How it is to end once the cell that is being executed has: it was cancelled, or its deadline has passed.
+    pub stopping: Option<RunEnd>,
     /// How it ended; none while it has not.
     pub end: Option<RunEnd>,
 }

@@ -106,6 +106,8 @@ macro_rules! with_every_case {
             resume_twice,
             resume_edited,
             resume_and_cancel,
+            resume_cancelled,
+            resume_late,
             resume_without_repeating,
             resume_on_a_new_kernel,
             resume_unknown,

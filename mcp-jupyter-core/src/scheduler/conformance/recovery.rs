@@ -1,5 +1,7 @@
 //! What is known of runs, also after the scheduler was gone.
 
+use std::time::Duration;
+
 use super::Fixture;
 use super::list_cases;
 use super::scene::{CHAIN, Driver, Scene, error, ids, raised, report, targets};
@@ -31,6 +33,8 @@ list_cases! {
     resume_twice: "a run is taken up once in a life, and in every life again",
     resume_edited: "cells may have been edited: what was executed is what had been dispatched",
     resume_and_cancel: "a run that was taken up can be cancelled",
+    resume_cancelled: "a run that was cancelled in a cell ends with that cell",
+    resume_late: "the deadline of a run stays where it was",
     resume_without_repeating: "whatever the mode, what the run had executed is not executed again",
     resume_on_a_new_kernel: "a new kernel makes everything stale, as ever",
     resume_unknown: "a session that is not known has nothing to take up",
@@ -354,6 +358,44 @@ async fn resume_and_cancel(fixture: &dyn Fixture) {
     run.report(&in_flight, Outcome::Interrupted).await;
     run.expect_end(RunEnd::Cancelled).await;
     assert_eq!(scene.stale().await, ["b", "c"]);
+}
+
+async fn resume_cancelled(fixture: &dyn Fixture) {
+    let scene = Scene::new(fixture, &CHAIN).await;
+    let mut run = scene.start_run().await;
+    run.dispatch_of("a").await;
+    run.cancel().await;
+    let scene = scene.crash(fixture, [run]).await;
+    expect_stopped(&scene, RunEnd::Cancelled).await;
+}
+
+/// Takes up the run, whose cell is to be interrupted, and which ends so.
+async fn expect_stopped(scene: &Scene, end: RunEnd) {
+    let (mut run, in_flight) = scene.resume().await;
+    assert_eq!(run.step().await, Step::Interrupt(run.run.run_id.clone()));
+    run.report(&in_flight.expect("a cell was in flight"), Outcome::Interrupted)
+        .await;
+    run.expect_end(end.clone()).await;
+    let record = scene.runs().await.remove(0);
+    assert_eq!((record.stopping, record.end), (Some(end.clone()), Some(end)));
+}
+
+async fn resume_late(fixture: &dyn Fixture) {
+    let request = StartRequest {
+        deadline: Some(Duration::from_millis(500)),
+        ..StartRequest::default()
+    };
+    let scene = Scene::new(fixture, &CHAIN).await;
+    let mut run = scene.start(request).await;
+    run.dispatch_of("a").await;
+    let due = scene.runs().await[0].due;
+    assert!(due.is_some());
+    let scene = scene.crash(fixture, [run]).await;
+    let (mut run, _) = scene.resume().await;
+    assert_eq!(run.step().await, Step::Interrupt(run.run.run_id.clone()));
+    let scene = scene.crash(fixture, [run]).await;
+    expect_stopped(&scene, RunEnd::DeadlineExceeded).await;
+    assert_eq!(scene.runs().await[0].due, due);
 }
 
 async fn resume_without_repeating(fixture: &dyn Fixture) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_core::future::BoxFuture;
+use jiff::Timestamp;
 
 use super::{Change, Checkpoint, Entry, Journal, Logged, Unfinished};
 use crate::model::{CellRef, RunId, SessionId};
@@ -203,6 +204,18 @@ fn started(run: &str) -> Entry {
         run_id: run.into(),
         request: request(),
         plan: plan(),
+        due: Some(due()),
+    }
+}
+
+fn due() -> Timestamp {
+    Timestamp::from_microsecond(1_700_000_000_123_456).expect("it is a time")
+}
+
+fn stopping(run: &str) -> Entry {
+    Entry::Stopping {
+        run_id: run.into(),
+        end: RunEnd::Cancelled,
     }
 }
 
@@ -239,6 +252,7 @@ fn half_a_run(run: &str) -> Vec<Entry> {
         dispatched(run, "b", 2),
         reported(run, "b", 2, Outcome::Ok),
         dispatched(run, "a", 1),
+        stopping(run),
     ]
 }
 
@@ -252,6 +266,8 @@ fn record(run: &str, end: Option<RunEnd>) -> RunRecord {
             (cell("b", 7), 2, Some(Outcome::Ok)),
             (cell("a", 7), 1, None),
         ],
+        due: Some(due()),
+        stopping: Some(RunEnd::Cancelled),
         end,
     }
 }

@@ -95,11 +95,18 @@ impl Session {
 
     fn append(&mut self, entry: Entry) {
         match entry {
-            Entry::Started { run_id, request, plan } => self.start(RunRecord {
+            Entry::Started {
+                run_id,
+                request,
+                plan,
+                due,
+            } => self.start(RunRecord {
                 run_id,
                 request,
                 plan,
                 executions: Vec::new(),
+                due,
+                stopping: None,
                 end: None,
             }),
             Entry::Dispatched { run_id, cell, attempt } => {
@@ -111,6 +118,7 @@ impl Session {
                 attempt,
                 outcome,
             } => self.change_run(&run_id, |record| report(record, &cell, attempt, outcome)),
+            Entry::Stopping { run_id, end } => self.change_run(&run_id, |record| record.stopping = Some(end)),
             Entry::Ended { run_id, end } => self.change_run(&run_id, |record| record.end = Some(end)),
             Entry::Changed(change) => self.changes.push(change),
             Entry::Checkpoint(checkpoint) => self.checkpoint(checkpoint),

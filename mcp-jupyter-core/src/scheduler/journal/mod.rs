@@ -15,6 +15,7 @@ use std::fmt::{Debug, Display};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use memory::MemoryJournal;
@@ -63,6 +64,8 @@ pub enum Entry {
         request: StartRequest,
         /// Its plan at that time.
         plan: Plan,
+        /// When its deadline passes, to the microsecond.
+        due: Option<Timestamp>,
     },
     /// A cell of a run is about to be executed.
     Dispatched {
@@ -83,6 +86,13 @@ pub enum Entry {
         attempt: u32,
         /// How the execution ended.
         outcome: Outcome,
+    },
+    /// A run is to end so once the cell that is being executed has.
+    Stopping {
+        /// The run.
+        run_id: RunId,
+        /// How.
+        end: RunEnd,
     },
     /// A run has ended.
     Ended {

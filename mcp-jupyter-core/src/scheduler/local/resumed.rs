@@ -1,8 +1,11 @@
 //! A run that goes on after a crash.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::knowledge::Knowledge;
 use super::run::{Item, Run};
@@ -11,7 +14,7 @@ use crate::scheduler::{CodeCell, Dispatch, OnError, Plan, RunRecord, StaleKind, 
 
 impl Run {
     /// The run of this record, as it was when its scheduler was gone: what it has executed is done, and what was handed
-    /// out and not reported is awaited. Its limit of time begins anew.
+    /// out and not reported is awaited. Its deadline is where it was, and where it was to end, it is.
     pub(super) fn resumed(
         record: RunRecord,
         knowledge: &Knowledge,
@@ -22,6 +25,8 @@ impl Run {
             request,
             plan,
             executions,
+            due,
+            stopping,
             ..
         } = record;
         let reasons = plan.cells.clone();
@@ -29,6 +34,10 @@ impl Run {
         run.queue
             .retain(|planned| !executions.iter().any(|(cell, ..)| cell.id == planned.cell.id));
         run.replan = true;
+        // A clock that was set back does not make the time longer than it was.
+        let left = due.map(|due| Timestamp::now().duration_until(due).try_into().unwrap_or_default());
+        let left = left.map(|left: Duration| left.min(run.request.deadline.unwrap_or(left)));
+        run.deadline = left.and_then(|left| Instant::now().checked_add(left));
         let mut awaited = None;
         for (cell, attempt, outcome) in executions {
             run.attempts.insert(cell.id.clone(), attempt);
@@ -47,6 +56,9 @@ impl Run {
                 }
                 (None, _) => {}
             }
+        }
+        if let Some(end) = stopping {
+            run.stop(end);
         }
         (run, items, awaited)
     }

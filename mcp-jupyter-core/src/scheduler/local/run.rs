@@ -378,6 +378,11 @@ impl Run {
         }
     }
 
+    /// Whether it only waits for the cell that is being executed.
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.is_some()
+    }
+
     fn finish_as(&mut self, end: RunEnd) {
         self.ending.get_or_insert(end);
     }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
@@ -192,6 +193,7 @@ impl Session {
             run_id: run_id.clone(),
             request: request.clone(),
             plan: plan.clone(),
+            due: request.deadline.and_then(due),
         }])
         .await?;
         let (run, items) = Run::new(run_id.clone(), request, plan.clone(), &self.knowledge);
@@ -259,8 +261,17 @@ impl Session {
         if let Some(place) = self.waiting.iter().position(|waiting| waiting.id == *run) {
             let waiting = self.waiting.remove(place);
             self.finish(waiting, Ok(end)).await;
-        } else if let Some(active) = self.active.as_mut().filter(|active| active.id == *run) {
-            active.stop(end);
+        } else if let Some(active) = self
+            .active
+            .as_mut()
+            .filter(|active| active.id == *run && !active.is_ending())
+        {
+            active.stop(end.clone());
+            let run_id = run.clone();
+            // It ends all the same: only a crash before that would forget why.
+            if let Err(error) = self.journal([Entry::Stopping { run_id, end }]).await {
+                tracing::warn!(%run, %error, "that the run is to end is not in the journal");
+            }
         }
     }
 
@@ -464,6 +475,12 @@ fn lost(run: &Run) -> Option<Report> {
         observation: None,
         duration: Duration::ZERO,
     })
+}
+
+/// When a limit that begins now is over, by the clock that other processes know too.
+fn due(limit: Duration) -> Option<Timestamp> {
+    let due = Timestamp::now().checked_add(limit).ok()?;
+    Timestamp::from_microsecond(due.as_microsecond()).ok()
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

@@ -66,9 +66,15 @@ pub(super) fn append(connection: &mut Connection, session: &SessionId, entries: 
 
 fn append_one(transaction: &Transaction<'_>, session: &SessionId, entry: &Entry) -> Result<(), Failure> {
     match entry {
-        Entry::Started { run_id, request, plan } => {
-            let insert = "INSERT INTO runs (run, session, request, plan) VALUES (?1, ?2, ?3, ?4)";
-            let row = params![run_id.as_str(), session.as_str(), json(request)?, json(plan)?];
+        Entry::Started {
+            run_id,
+            request,
+            plan,
+            due,
+        } => {
+            let insert = "INSERT INTO runs (run, session, request, plan, due) VALUES (?1, ?2, ?3, ?4, ?5)";
+            let due = due.map(jiff::Timestamp::as_microsecond);
+            let row = params![run_id.as_str(), session.as_str(), json(request)?, json(plan)?, due];
             transaction.execute(insert, row)?;
             drop_old_runs(transaction, session)?;
         }
@@ -87,6 +93,10 @@ fn append_one(transaction: &Transaction<'_>, session: &SessionId, entry: &Entry)
             let update = "UPDATE executions SET outcome = ?4 \
                           WHERE run = (SELECT seq FROM runs WHERE run = ?1) AND cell = ?2 AND attempt = ?3";
             transaction.execute(update, params![run_id.as_str(), cell.as_str(), attempt, json(outcome)?])?;
+        }
+        Entry::Stopping { run_id, end } => {
+            let update = "UPDATE runs SET stopping = ?2 WHERE run = ?1";
+            transaction.execute(update, params![run_id.as_str(), json(end)?])?;
         }
         Entry::Ended { run_id, end } => {
             let update = "UPDATE runs SET ended = ?2 WHERE run = ?1";
@@ -124,11 +134,13 @@ struct RunRow {
     session: String,
     request: String,
     plan: String,
+    due: Option<i64>,
+    stopping: Option<String>,
     ended: Option<String>,
 }
 
 impl RunRow {
-    const COLUMNS: &str = "seq, run, session, request, plan, ended";
+    const COLUMNS: &str = "seq, run, session, request, plan, due, stopping, ended";
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
@@ -137,7 +149,9 @@ impl RunRow {
             session: row.get(2)?,
             request: row.get(3)?,
             plan: row.get(4)?,
-            ended: row.get(5)?,
+            due: row.get(5)?,
+            stopping: row.get(6)?,
+            ended: row.get(7)?,
         })
     }
 
@@ -146,6 +160,8 @@ impl RunRow {
             request: parse(&self.request)?,
             plan: parse(&self.plan)?,
             executions: executions(connection, self.seq)?,
+            due: self.due.and_then(|due| jiff::Timestamp::from_microsecond(due).ok()),
+            stopping: parse_if_any(self.stopping.as_deref())?,
             end: parse_if_any(self.ended.as_deref())?,
             run_id: self.run.into(),
         })

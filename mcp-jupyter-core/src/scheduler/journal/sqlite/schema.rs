@@ -9,7 +9,15 @@ pub(super) const FORMAT: Format = Format {
     migrations: &MIGRATIONS,
 };
 
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [FIRST, STOPPING];
+
+const STOPPING: &str = "
+    -- Microseconds since 1970.
+    ALTER TABLE runs ADD COLUMN due INTEGER;
+    ALTER TABLE runs ADD COLUMN stopping TEXT;
+";
+
+const FIRST: &str = "
     CREATE TABLE sessions (
         session TEXT PRIMARY KEY NOT NULL,
         live TEXT,
@@ -39,4 +47,4 @@ const MIGRATIONS: [&str; 1] = ["
         outcome TEXT,
         UNIQUE (run, cell, attempt)
     );
-"];
+";
