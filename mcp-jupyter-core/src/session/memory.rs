@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::SessionError;
 use super::keeping::{Keeping, Pending, State, now};
 use super::pending;
-use super::place::{Identity, Place};
+use super::place::{Identity, Place, is_in_place};
 use super::recent::{RecentWrite, Written, is_kept};
 use super::types::{CellResult, HistoryQuery, KernelBinding, SessionRecord, SnapshotInfo, Version};
 use crate::model::{Digest, Json, SessionId};
@@ -100,7 +100,7 @@ impl Sessions {
     fn find(&mut self, place: &Place) -> Option<&mut Session> {
         let at_path = |session: &Session| session.record.path == place.path;
         let renamed = |session: &Session| {
-            place.identity.is_some() && session.identity == place.identity && !session.record.path.exists()
+            place.identity.is_some() && session.identity == place.identity && !is_in_place(&session.record.path)
         };
         let position = self.all.iter().position(at_path);
         let position = position.or_else(|| self.all.iter().rposition(renamed))?;

@@ -50,6 +50,11 @@ impl Identity {
     }
 }
 
+/// Whether something is at a path that was resolved, and not only a link to it.
+pub(super) fn is_in_place(path: &Path) -> bool {
+    path.canonicalize().is_ok_and(|found| found == path)
+}
+
 /// The notebook that has this identity in the folder of `path`, where it was before.
 pub(super) fn renamed(path: &Path, identity: Identity) -> Option<PathBuf> {
     let beside = fs::read_dir(path.parent()?).ok()?.flatten().map(|entry| entry.path());

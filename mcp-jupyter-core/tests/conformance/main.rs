@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod assets;
+#[cfg(target_os = "linux")]
+mod disks;
 mod journal;
 mod kernel;
 mod scheduler;

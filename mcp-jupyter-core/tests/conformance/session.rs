@@ -14,6 +14,8 @@ macro_rules! with_every_case {
             open_again,
             open_through_links,
             open_renamed,
+            open_behind_link,
+            open_replaced_by_link,
             open_copied,
             open_replaced,
             open_successor,

@@ -129,6 +129,30 @@ fn on_a_limit_of_file_size_the_old_file_stays_and_no_other() {
     assert_eq!(names(folder.path()), ["old.ipynb"]);
 }
 
+/// As nobody, who may do no more than the modes allow.
+const AS_NOBODY: &str = "set -- setpriv --reuid=65534 --regid=65534 --clear-groups;";
+
+#[test]
+fn in_a_folder_that_is_not_writable_a_file_that_is_is_written_in_place() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("old.ipynb");
+    fs::write(&path, "old").unwrap();
+    let inode = fs::metadata(&path).unwrap().ino();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
+    let is_root = fs::metadata(&path).unwrap().uid() == 0;
+    let setup = if is_root { AS_NOBODY } else { "" };
+    let said = save_in_child(folder.path(), setup, "old.ipynb");
+    assert!(said.contains("saved"), "{said}");
+    assert_eq!(fs::read(&path).unwrap(), notebook(100_000).to_bytes());
+    assert_eq!(fs::metadata(&path).unwrap().ino(), inode);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+    let said = save_in_child(folder.path(), setup, "old.ipynb");
+    assert!(said.contains("refused: write old.ipynb"), "{said}");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(names(folder.path()), ["old.ipynb"]);
+}
+
 #[test]
 #[ignore = "is run by the other tests in a process of its own"]
 fn child() {
@@ -144,7 +168,7 @@ fn save_in_child(folder: &Path, setup: &str, path: &str) -> String {
     let output = Command::new("sh")
         .args([
             "-c",
-            &format!("{setup} exec \"$0\" --exact saving::child --ignored --nocapture"),
+            &format!("{setup} exec \"$@\" \"$0\" --exact saving::child --ignored --nocapture"),
         ])
         .arg(std::env::current_exe().unwrap())
         .env("MCP_JUPYTER_TEST_SAVE", path)

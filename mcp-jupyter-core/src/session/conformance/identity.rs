@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::fixture::{Fixture, Folder, assert_no_such, open};
+use super::fixture::{Fixture, Folder, assert_no_such, open, output, record, result, save};
 use super::list_cases;
 use crate::session::SessionError;
 
@@ -10,6 +10,8 @@ list_cases! {
     open_again: "a notebook has one session, in every handle",
     open_through_links: "a file has one session, whatever leads to it",
     open_renamed: "a renamed notebook keeps its session",
+    open_behind_link: "a notebook that was moved, and a link left in its place, is known",
+    open_replaced_by_link: "a link that has taken the place of a notebook is the one that it leads to",
     open_copied: "a copy is another session",
     open_replaced: "a notebook that was replaced keeps its session",
     open_successor: "a new file in the place of a renamed one's inode is another session",
@@ -67,6 +69,39 @@ async fn open_renamed(fixture: &dyn Fixture) {
     assert_eq!(store.get(&session.id).await.expect("it is there").path, found.path);
     folder.write(&[("other", "1")]);
     assert_ne!(open(&*store, &folder).await.id, session.id);
+}
+
+/// The session goes with the notebook, not with the link that was left in its place.
+async fn open_behind_link(fixture: &dyn Fixture) {
+    let folder = Folder::new();
+    let store = fixture.store().await;
+    let session = open(&*store, &folder).await;
+    fs::create_dir(folder.at("below")).expect("a folder can be made");
+    let moved = folder.at("below/analysis.ipynb");
+    fs::rename(folder.path(), &moved).expect("a file can be moved");
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&moved, folder.path()).expect("a link can be made");
+    let found = store.open(&folder.path()).await.expect("it is there");
+    assert_eq!(found.id, session.id);
+    assert_eq!(found.path, moved.canonicalize().expect("it is there"));
+}
+
+/// A link in the place of the file is what it leads to.
+async fn open_replaced_by_link(fixture: &dyn Fixture) {
+    let folder = Folder::new();
+    let store = fixture.store().await;
+    let session = open(&*store, &folder).await;
+    let other = folder.at("other.ipynb");
+    fs::copy(folder.path(), &other).expect("a file can be copied");
+    fs::remove_file(folder.path()).expect("a file can be removed");
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&other, folder.path()).expect("a link can be made");
+    assert_ne!(open(&*store, &folder).await.id, session.id);
+    record(&*store, &session.id, vec![result("a", "1", "one")]).await;
+    assert!(save(&*store, &session.id).await.is_changed);
+    let link = fs::symlink_metadata(folder.path()).expect("it is there");
+    assert!(link.is_symlink());
+    assert_eq!(folder.read().cells()[0].outputs(), [output("one")]);
 }
 
 async fn open_copied(fixture: &dyn Fixture) {

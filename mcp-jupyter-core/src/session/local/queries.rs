@@ -3,7 +3,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::super::keeping::{Pending, now};
 use super::super::pending;
-use super::super::place::{Identity, Place};
+use super::super::place::{Identity, Place, is_in_place};
 use super::super::types::{CellResult, KernelBinding, SessionRecord};
 use super::{path_bytes, path_of};
 use crate::model::SessionId;
@@ -86,8 +86,8 @@ pub(super) fn find(connection: &Connection, place: &Place) -> Result<Option<Sess
         .into_iter()
         .map(SessionRow::record)
         .collect::<Result<Vec<_>, _>>()?;
-    // Others may be links to the same file.
-    let Some(mut found) = known.into_iter().find(|known| !known.path.exists()) else {
+    // Others may be hard links to the same file.
+    let Some(mut found) = known.into_iter().find(|known| !is_in_place(&known.path)) else {
         return Ok(None);
     };
     let update = "UPDATE sessions SET path = ?2 WHERE id = ?1";

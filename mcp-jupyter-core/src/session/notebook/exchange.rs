@@ -241,6 +241,37 @@ mod tests {
         assert_eq!(fs::read(&target).unwrap(), b"own");
     }
 
+    /// After a clock was set back, the time of the last change says nothing of when that was.
+    #[test]
+    fn a_time_that_is_still_to_come_tells_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a.ipynb");
+        let length = usize::try_from(SHORT).unwrap() + 1;
+        let write = |byte: u8, age: Duration| {
+            fs::write(&target, vec![byte; length]).unwrap();
+            let file = File::options().write(true).open(&target).unwrap();
+            file.set_modified(SystemTime::now() + Duration::from_secs(3600) - age)
+                .unwrap();
+        };
+        write(b'o', Duration::ZERO);
+        let expected = expected(&target);
+        let time = expected.stamp.modified.unwrap();
+        fs::write(&target, vec![b'x'; length]).unwrap();
+        File::options()
+            .write(true)
+            .open(&target)
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
+        assert!(!exchange(new_file(folder.path(), "new"), &target, &expected).unwrap());
+        write(b'o', Duration::from_secs(7200));
+        assert!(
+            Expected::new(Stamp::of(&target).unwrap(), Digest::of(b""))
+                .content
+                .is_none()
+        );
+    }
+
     /// An editor counts up by replacing the file, while we add to whatever we have read: no count is ever gone.
     #[test]
     fn no_replacement_of_another_is_lost() {
