@@ -36,6 +36,8 @@ mod error;
 pub mod kernel;
 pub mod model;
 pub mod redaction;
+#[cfg(feature = "grpc")]
+pub mod rpc;
 pub mod scheduler;
 pub mod session;
 #[cfg(feature = "sqlite")]

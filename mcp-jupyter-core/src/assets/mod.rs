@@ -6,11 +6,17 @@
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+#[cfg(feature = "grpc")]
+mod convert;
 mod error;
 mod object;
 pub mod preview;
 pub mod reading;
+#[cfg(feature = "grpc")]
+mod remote;
 pub mod retention;
+#[cfg(feature = "grpc")]
+pub(crate) mod service;
 mod staging;
 mod types;
 
@@ -29,6 +35,8 @@ use crate::model::Digest;
 
 pub use error::AssetError;
 pub use object::ObjectAssets;
+#[cfg(feature = "grpc")]
+pub use remote::RemoteAssets;
 pub use staging::{StagedAsset, Staging};
 pub use types::{AssetMetadata, MimeType, Reference};
 

@@ -44,6 +44,7 @@ impl Setup {
         let tells_doubts = !part.targets.is_empty();
         let setup = Self {
             start: StartRequest {
+                run_id: None,
                 plan: PlanRequest {
                     mode: Mode::Smart,
                     targets: part.targets,
@@ -78,6 +79,7 @@ impl Setup {
     pub(super) fn in_session(run: SessionRun, kernel: String) -> Self {
         Self {
             start: StartRequest {
+                run_id: None,
                 plan: PlanRequest {
                     mode: run.mode,
                     targets: run.targets,

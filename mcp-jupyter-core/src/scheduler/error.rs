@@ -79,6 +79,34 @@ pub enum SchedulerError {
         /// What is wrong, and what was done about it.
         reason: String,
     },
+    /// A scheduler in another process does not answer; later it may.
+    #[error("{scheduler} cannot be reached: {action}")]
+    Unavailable {
+        /// Which scheduler.
+        scheduler: String,
+        /// What was attempted.
+        action: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A scheduler in another process does not let us in.
+    #[error("{scheduler} refuses access: {action}")]
+    Denied {
+        /// Which scheduler.
+        scheduler: String,
+        /// What was attempted.
+        action: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// This build, or the scheduler at the other end, lacks it.
+    #[error("{what}")]
+    Unsupported {
+        /// What is missing, and where it can be had.
+        what: String,
+    },
     /// Reading or writing the journal failed.
     #[error("journal {journal}: {action}")]
     Journal {
@@ -110,9 +138,10 @@ impl SchedulerError {
             | Self::NotAppendable { .. }
             | Self::ConsentNeeded { .. }
             | Self::InvalidReport { .. } => ErrorKind::InvalidRequest,
-            Self::QueueFull { .. } => ErrorKind::Unavailable,
+            Self::QueueFull { .. } | Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::CorruptJournal { .. } => ErrorKind::Corrupt,
-            Self::Journal { .. } => ErrorKind::Io,
+            Self::Denied { .. } | Self::Journal { .. } => ErrorKind::Io,
         }
     }
 }

@@ -8,6 +8,8 @@
 pub mod analysis;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+#[cfg(feature = "grpc")]
+mod convert;
 mod error;
 mod flow;
 mod graph;
@@ -16,6 +18,10 @@ mod live;
 mod local;
 mod plan;
 mod planner;
+#[cfg(feature = "grpc")]
+mod remote;
+#[cfg(feature = "grpc")]
+pub(crate) mod service;
 mod types;
 mod version;
 
@@ -30,6 +36,8 @@ pub use journal::{Journal, MemoryJournal};
 pub use live::Live;
 pub use local::LocalScheduler;
 pub use planner::Planner;
+#[cfg(feature = "grpc")]
+pub use remote::RemoteScheduler;
 pub use types::{
     CellEffects, CodeCell, Dispatch, Document, Edge, KernelEpoch, Mode, Observation, OnError, OnKernelDeath, Outcome,
     Plan, PlanRequest, PlannedCell, Priority, Report, ResumedRun, RunEnd, RunRecord, SessionStatus, SkipReason,

@@ -315,6 +315,10 @@ pub enum Priority {
 /// A run to start.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartRequest {
+    /// The identity of the run, where the caller chooses it, so that it knows it whatever becomes of the call. It has to be
+    /// a new one; the journal has it as the run's, not as part of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<RunId>,
     /// What to execute.
     pub plan: PlanRequest,
     /// What a failed cell means for the others.

@@ -242,3 +242,35 @@ mod over_http {
     }
     with_every_case!(tests);
 }
+
+#[cfg(feature = "grpc")]
+mod remote_over_memory {
+    use super::{Memory, ObjectAssets, run};
+    use crate::remote::Assets;
+
+    macro_rules! tests {
+        ($($name:ident,)*) => {
+            $(#[test]
+            fn $name() {
+                run(stringify!($name), &Assets::over(Memory(ObjectAssets::memory())));
+            })*
+        };
+    }
+    with_every_case!(tests);
+}
+
+#[cfg(feature = "grpc")]
+mod remote_over_directory {
+    use super::{Directory, run};
+    use crate::remote::Assets;
+
+    macro_rules! tests {
+        ($($name:ident,)*) => {
+            $(#[test]
+            fn $name() {
+                run(stringify!($name), &Assets::over(Directory::new()));
+            })*
+        };
+    }
+    with_every_case!(tests);
+}

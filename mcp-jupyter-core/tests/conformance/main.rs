@@ -6,6 +6,8 @@ mod assets;
 mod disks;
 mod journal;
 mod kernel;
+#[cfg(feature = "grpc")]
+mod remote;
 mod scheduler;
 mod session;
 #[path = "../support/mod.rs"]

@@ -184,3 +184,46 @@ mod local_over_sqlite {
     }
     with_every_case!(tests);
 }
+
+/// The cases with a clock that does not stand still, for there are connections.
+#[cfg(feature = "grpc")]
+fn run_in_time(name: &str, fixture: &dyn Fixture) {
+    let case = cases()
+        .into_iter()
+        .find(|case| case.name == name)
+        .expect("the case exists");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.unwrap().block_on(case.run(fixture));
+}
+
+#[cfg(feature = "grpc")]
+mod remote_over_memory {
+    use super::{Memory, run_in_time};
+    use crate::remote::Scheduling;
+
+    macro_rules! tests {
+        ($($name:ident,)*) => {
+            $(#[test]
+            fn $name() {
+                run_in_time(stringify!($name), &Scheduling::over(Memory::new()));
+            })*
+        };
+    }
+    with_every_case!(tests);
+}
+
+#[cfg(feature = "grpc")]
+mod remote_over_sqlite {
+    use super::{Sqlite, run_in_time};
+    use crate::remote::Scheduling;
+
+    macro_rules! tests {
+        ($($name:ident,)*) => {
+            $(#[test]
+            fn $name() {
+                run_in_time(stringify!($name), &Scheduling::over(Sqlite::new()));
+            })*
+        };
+    }
+    with_every_case!(tests);
+}

@@ -179,7 +179,7 @@ impl Session {
         self.knowledge.planner().plan(request)
     }
 
-    pub(super) async fn start(&mut self, request: StartRequest) -> Result<StartedRun, SchedulerError> {
+    pub(super) async fn start(&mut self, mut request: StartRequest) -> Result<StartedRun, SchedulerError> {
         if self.waiting.len() >= self.shared.most_waiting {
             return Err(SchedulerError::QueueFull {
                 session: self.id.clone(),
@@ -188,7 +188,7 @@ impl Session {
             });
         }
         let plan = plan_with_consent(self.knowledge.planner(), &request)?;
-        let run_id = RunId::random();
+        let run_id = request.run_id.take().unwrap_or_else(RunId::random);
         self.journal([Entry::Started {
             run_id: run_id.clone(),
             request: request.clone(),

@@ -69,6 +69,7 @@ fn request() -> impl Strategy<Value = StartRequest> {
         any::<bool>(),
     );
     choices.prop_map(move |(mode, error, place, restarts, late)| StartRequest {
+        run_id: None,
         plan: PlanRequest {
             mode: modes[mode],
             ..PlanRequest::default()
