@@ -10,6 +10,7 @@ mod error;
 mod exit;
 mod job;
 mod keeping;
+mod mcp;
 mod preview;
 mod report;
 mod signals;
@@ -21,9 +22,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use self::args::{Cli, Command};
+use self::args::{Cli, Command, ServerCli};
 use self::error::CliError;
 use self::exit::Exit;
+
+/// Threads of a server: kernels do the work, and their messages are few beside it.
+const WORKERS: usize = 2;
 
 /// Runs the command line `arguments`, the program's name first, and gives the exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -47,6 +51,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::History(args) => on_runtime(commands::history(args)),
         Command::Diff(args) => on_runtime(commands::diff(args)),
         Command::Restore(args) => on_runtime(commands::restore(args)),
+        Command::Serve(args) => on_threads(mcp::serve(*args)),
         Command::Papermill(args) => on_runtime(commands::papermill(*args)),
         Command::Assets(args) => on_runtime(commands::assets(args.command)),
         Command::Inspect(args) => commands::inspect(&args),
@@ -55,8 +60,40 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Completions(args) => Ok(commands::completions(&args)),
         Command::Keep(args) => on_runtime(commands::keep(args)),
     };
+    finish(done)
+}
+
+/// Runs the MCP server with the command line `arguments`, the program's name first, and gives the exit code.
+pub fn main_of_server(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // The server's kernels are kept by this program too.
+    if arguments.get(1).is_some_and(|first| first == "keep") {
+        return main(arguments);
+    }
+    let cli = match ServerCli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return report::show_usage(&error).into(),
+    };
+    telemetry::init();
+    finish(on_threads(mcp::serve(cli.serve)))
+}
+
+fn finish(done: Result<Exit, CliError>) -> ExitCode {
     let exit = done.unwrap_or_else(|error| report::show_failure(&error.to_string(), error.hint(), error.exit()));
     exit.into()
+}
+
+/// Runs what serves many clients: none of them waits for what another one has computed.
+fn on_threads(work: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|source| CliError::Threads { source })?;
+    let done = runtime.block_on(work);
+    // A thread may still wait for a line from a client; it ends with the process.
+    runtime.shutdown_background();
+    done
 }
 
 /// Runs what talks to kernels.

@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXECUTABLE = "mcp-jupyter"
 """The one program, which does the work of all."""
 
-LAUNCHERS: dict[str, str] = {}
+LAUNCHERS: dict[str, str] = {"mcp-server-jupyter": "serve"}
 """Names for it, with the arguments that each stands for, such as ``"mcp-server-jupyter": "serve"``."""
 
 LAUNCHER = """\

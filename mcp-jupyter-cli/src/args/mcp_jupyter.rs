@@ -8,6 +8,7 @@ use super::history::{DiffArgs, HistoryArgs, RestoreArgs};
 use super::papermill::PapermillArgs;
 use super::plan::{GraphArgs, PlanArgs};
 use super::run::RunArgs;
+use super::serve::ServeArgs;
 use super::sessions::{
     InterruptArgs, RestartArgs, RunStatusArgs, SessionsArgs, StartArgs, StateArgs, StopArgs, SyncArgs,
 };
@@ -37,6 +38,7 @@ pub(crate) enum Command {
     History(HistoryArgs),
     Diff(DiffArgs),
     Restore(RestoreArgs),
+    Serve(Box<ServeArgs>),
     Papermill(Box<PapermillArgs>),
     Assets(AssetsArgs),
     Inspect(InspectArgs),

@@ -6,6 +6,7 @@ mod mcp_jupyter;
 mod papermill;
 mod plan;
 mod run;
+mod serve;
 mod sessions;
 mod values;
 mod watch;
@@ -19,6 +20,7 @@ pub(crate) use mcp_jupyter::{Cli, Command, CompletionsArgs, DoctorArgs, InspectA
 pub(crate) use papermill::{LogLevel, PapermillArgs};
 pub(crate) use plan::{GraphArgs, GraphFormat, PlanArgs, PlanFormat, PlanRequestArgs, PreviewArgs};
 pub(crate) use run::{DestinationArgs, DisplayArgs, KernelArgs, ParameterArgs, RedactArg, RunArgs, TransportArg};
+pub(crate) use serve::{ServeArgs, ServerCli};
 pub(crate) use sessions::{
     AttachArgs, InterruptArgs, ListSessionsArgs, RecoverArgs, RestartArgs, RunStatusArgs, SessionsArgs,
     SessionsCommand, ShowSessionArgs, StartArgs, StateArgs, StopArgs, SyncArgs, SyncAssetsArgs,

@@ -128,13 +128,13 @@ pub(crate) async fn diff(args: DiffArgs) -> Result<Exit, CliError> {
     if args.json {
         report::show_json(&diff);
     } else {
-        report::show_diff(&texts(&diff, &older, &newer));
+        report::show_diff(&diff_texts(&diff, &older, &newer));
     }
     Ok(Exit::Ok)
 }
 
 /// The differences in words and lines.
-fn texts(diff: &NotebookDiff, older: &Notebook, newer: &Notebook) -> Vec<DiffText> {
+pub(crate) fn diff_texts(diff: &NotebookDiff, older: &Notebook, newer: &Notebook) -> Vec<DiffText> {
     let mut texts: Vec<DiffText> = diff.cells.iter().map(|cell| text(cell, older, newer)).collect();
     let members = diff
         .metadata

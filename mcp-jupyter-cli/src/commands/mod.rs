@@ -19,11 +19,11 @@ mod stop;
 mod sync;
 mod watch;
 
-pub(crate) use assets::assets;
+pub(crate) use assets::{assets, open as open_assets};
 pub(crate) use completions::completions;
 pub(crate) use doctor::doctor;
 pub(crate) use graph::graph;
-pub(crate) use history::{diff, history, restore};
+pub(crate) use history::{diff, diff_texts, history, restore};
 pub(crate) use inspect::inspect;
 pub(crate) use interrupt::{interrupt, restart};
 pub(crate) use keep::keep;

@@ -13,7 +13,7 @@ mod screen;
 mod streams;
 mod style;
 mod table;
-mod terminal;
+pub(crate) mod terminal;
 
 use std::fmt::Debug;
 use std::io::{self, Write};
@@ -189,6 +189,11 @@ pub(crate) fn show_table(header: &[&str], rows: &[Vec<String>]) {
 pub(crate) fn show_plan(preview: &Preview) {
     let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
     show_data(plan::plan_table(preview, Style::of_stdout(), width).as_bytes());
+}
+
+/// What differs, as plain text.
+pub(crate) fn plain_diff(texts: &[DiffText]) -> String {
+    diff::diff_text(texts, Style::default())
 }
 
 /// Prints what has changed in a notebook on stdout.

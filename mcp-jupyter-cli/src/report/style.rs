@@ -1,7 +1,7 @@
 use std::io::IsTerminal;
 
 /// Whether to colour, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Style {
     pub(super) colour: bool,
 }

@@ -2,7 +2,7 @@
 //! must not.
 
 /// The text without control characters but line ends and tabs; colours (SGR sequences) stay where `colour` is set.
-pub(super) fn clean(text: &str, colour: bool) -> String {
+pub(crate) fn clean(text: &str, colour: bool) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut coloured = false;
     let mut rest = text;
@@ -69,13 +69,13 @@ fn is_colour(sequence: &str) -> bool {
 }
 
 /// What a terminal would show of a line in which `\r` goes back to its start: only its last part, whole or not.
-pub(super) fn last_overwrite(line: &str) -> &str {
+pub(crate) fn last_overwrite(line: &str) -> &str {
     let line = line.trim_end_matches('\r');
     line.rsplit('\r').next().unwrap_or(line)
 }
 
 /// The first line of a text, cleaned and cut to `width` characters.
-pub(super) fn first_line(text: &str, width: usize) -> String {
+pub(crate) fn first_line(text: &str, width: usize) -> String {
     let text = clean(text, false);
     let line = text.trim().lines().next().unwrap_or_default().trim_end();
     if line.chars().count() <= width {

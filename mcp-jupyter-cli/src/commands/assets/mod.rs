@@ -32,6 +32,6 @@ pub(crate) async fn assets(command: AssetsCommand) -> Result<Exit, CliError> {
 }
 
 /// The store at an address.
-pub(super) fn open(address: &str) -> Result<Arc<dyn AssetStore>, CliError> {
+pub(crate) fn open(address: &str) -> Result<Arc<dyn AssetStore>, CliError> {
     Ok(Arc::new(ObjectAssets::open(address)?))
 }

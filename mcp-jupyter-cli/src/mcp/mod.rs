@@ -1,0 +1,54 @@
+//! The MCP server: notebooks and kernels for AI agents.
+//!
+//! A [`Server`](server::Server) is what all clients share: the sessions, the roots, the runs in progress. Each tool is a
+//! file in `tools`; `show` makes short text of what they have found. What a notebook, a run or a kernel is, the library
+//! says.
+
+mod answer;
+mod audit;
+mod caller;
+mod executing;
+mod handler;
+mod roots;
+mod run_log;
+mod server;
+mod show;
+mod tool;
+mod tools;
+
+use std::sync::Arc;
+
+use rmcp::ServiceExt;
+use rmcp::transport::io::stdio_pipes;
+
+use self::handler::Handler;
+use self::server::Server;
+use crate::args::ServeArgs;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::signals::Stops;
+
+/// Serves until the client goes, or the system asks for the end. Kernels live on.
+pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, CliError> {
+    let mut stops = Stops::listen()?;
+    tools::check_names(args.allow_tools.iter().chain(&args.deny_tools))?;
+    let server = Server::new(args).await?;
+    if !server.policy.read_only {
+        tokio::spawn(Arc::clone(&server).recover_all());
+    }
+    let service = match Handler(server).serve(stdio_pipes()).await {
+        Ok(service) => service,
+        Err(error) => {
+            tracing::info!(%error, "the client went before it had said what it wants");
+            return Ok(Exit::Ok);
+        }
+    };
+    let ended = service.cancellation_token();
+    tokio::select! {
+        _ = service.waiting() => Ok(Exit::Ok),
+        stop = stops.first() => {
+            ended.cancel();
+            Ok(stop.cause().into())
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Waiting for a run, on behalf of a client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::mcp::answer::Answer;
+use crate::mcp::caller::Caller;
+use crate::mcp::run_log::RunLog;
+use crate::mcp::server::Server;
+use crate::mcp::show::{Page, show_run};
+
+/// How much new output one notification of progress carries, in bytes.
+const PROGRESS_TEXT: usize = 2 << 10;
+
+/// How often a client is told of progress at most.
+const PROGRESS_PAUSE: Duration = Duration::from_millis(250);
+
+impl Server {
+    /// A result to fill, as large as the policy allows.
+    pub(in crate::mcp) fn page(&self) -> Page {
+        Page::new(self.policy.text_limit, self.policy.image_limit)
+    }
+
+    /// Waits until a run has ended or asks for input, the time is over or the client has gone, and shows what is new.
+    pub(in crate::mcp) async fn wait_for(
+        &self,
+        log: &Arc<RunLog>,
+        since: u64,
+        until: Instant,
+        caller: &Caller,
+    ) -> Answer {
+        tokio::select! {
+            () = log.settled(until) => {}
+            () = caller.gone.cancelled() => if self.policy.cancel_interrupts {
+                log.cancel();
+            },
+            () = self.tell_progress(log, since, caller), if caller.listens() => {}
+        }
+        show_run(log, &self.shown(&log.path), since, self.page())
+    }
+
+    /// Tells what is new, for as long as that is waited for.
+    async fn tell_progress(&self, log: &Arc<RunLog>, since: u64, caller: &Caller) {
+        let mut since = since;
+        loop {
+            log.changed(since).await;
+            let mut page = Page::new(PROGRESS_TEXT, 1);
+            let cursor = log.news(since).cursor;
+            if cursor == since {
+                return std::future::pending().await;
+            }
+            crate::mcp::show::show_progress(log, since, &mut page);
+            since = cursor;
+            caller.tell(page.into_text()).await;
+            tokio::time::sleep(PROGRESS_PAUSE).await;
+        }
+    }
+}
