@@ -7,7 +7,8 @@ use futures_util::StreamExt;
 use mcp_jupyter_core::kernel::kept::{KeptKernel, KeptProvisioner};
 use mcp_jupyter_core::kernel::local::LocalProvisioner;
 use mcp_jupyter_core::kernel::{
-    DispatchId, ExecuteRequest, Execution, Kernel, KernelError, KernelState, LaunchRequest, Message, ShutdownMode,
+    Channel, DispatchId, ExecuteRequest, Execution, Kernel, KernelError, KernelState, LaunchRequest, Message,
+    ShutdownMode,
 };
 use mcp_jupyter_core::model::{Json, KernelId};
 use nix::sys::signal::{Signal, kill};
@@ -163,6 +164,32 @@ kept_tests! {
         assert_eq!(kernel.executed().cells, 1);
         let after = read(kernel.execute(request("b", "print('b')")).await.unwrap()).await;
         assert_eq!(stdout(&after), "b\n");
+    }
+
+    async fn what_is_typed_is_recorded_nowhere(lab) {
+        let kernel = lab.start().await;
+        let asking = ExecuteRequest {
+            allow_stdin: true,
+            ..request("a", "import getpass\nprint(len(getpass.getpass('pin? ')))")
+        };
+        let mut execution = kernel.execute(asking).await.unwrap();
+        let asked = loop {
+            let message = execution.messages.next().await.unwrap().unwrap();
+            if message.msg_type() == "input_request" {
+                break message;
+            }
+        };
+        let secret = "correct horse battery staple";
+        let content = [("status", "ok"), ("value", secret)];
+        let content = content.into_iter().map(|(name, value)| (name.to_owned(), Json::from(value))).collect();
+        kernel.send(Channel::Stdin, "input_reply", content, Some(&asked.header)).await.unwrap();
+        assert_eq!(stdout(&read(execution).await), "28\n");
+        let home = lab.provisioner.find(kernel.id()).unwrap().home;
+        for entry in home.read_dir().unwrap().map(Result::unwrap).filter(|entry| entry.file_type().unwrap().is_file()) {
+            let bytes = std::fs::read(entry.path()).unwrap();
+            let is_there = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!is_there, "{}", entry.path().display());
+        }
     }
 
     async fn what_was_acknowledged_is_not_found_again(lab) {

@@ -98,6 +98,12 @@ impl Recorder {
             return Ok(Recorded::Before(msg_id, position));
         }
         let head = serde_json::to_vec(sending).map_err(io::Error::other)?;
+        // What is typed may be a secret, and is of no use to whoever comes next.
+        let frames = if Channel::from(sending.channel) == Channel::Stdin {
+            &[][..]
+        } else {
+            frames
+        };
         let parts: Vec<Bytes> = std::iter::once(head.into()).chain(frames.iter().cloned()).collect();
         let Appended::At(position) = self
             .spool
