@@ -39,7 +39,7 @@ EXECUTABLE = "mcp-jupyter"
 """The one program, which does the work of all."""
 
 LAUNCHERS: dict[str, str] = {"mcp-server-jupyter": "serve"}
-"""Names for it, with the arguments that each stands for, such as ``"mcp-server-jupyter": "serve"``."""
+"""Names for it, with the arguments that each stands for."""
 
 LAUNCHER = """\
 #!/bin/sh
