@@ -1,6 +1,9 @@
 //! What is done to the names of a kernel beside its cells: they are watched, and deleted.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
+use tokio::time::{Instant, sleep_until};
 
 use crate::kernel::{Channel, ExecuteRequest, KernelError, ShutdownMode};
 use crate::model::Json;
@@ -11,6 +14,10 @@ use super::execution::Reply;
 use super::live_kernel::{Helper, LiveKernel};
 use super::observer::{self, Seen};
 use super::run::RunLoop;
+
+/// How long a request of our own is waited for before it is interrupted. It takes milliseconds, and an interrupt that
+/// does not hit code makes ipykernel lose the answer.
+const OWN_PATIENCE: Duration = Duration::from_secs(1);
 
 impl RunLoop {
     /// Deletes names.
@@ -93,7 +100,7 @@ impl RunLoop {
         request: ExecuteRequest,
     ) -> Result<Option<Json>, KernelError> {
         let mut execution = live.kernel.execute(request).await?;
-        let mut reply = None;
+        let (mut reply, mut due) = (None, None);
         loop {
             tokio::select! {
                 message = execution.messages.next() => match message {
@@ -106,8 +113,12 @@ impl RunLoop {
                     None => return Ok(reply),
                 },
                 Some(message) = live.strays.next() => self.take_stray(live, message).await,
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    due = None;
+                    live.kernel.interrupt().await?;
+                }
                 step = self.limits.next_step() => match step {
-                    EscalationStep::Interrupt => live.kernel.interrupt().await?,
+                    EscalationStep::Interrupt => due = Some(Instant::now() + OWN_PATIENCE),
                     EscalationStep::Kill => live.kernel.shutdown(ShutdownMode::Immediate).await?,
                 },
             }

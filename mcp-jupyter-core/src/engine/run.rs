@@ -377,6 +377,9 @@ impl RunLoop {
             self.catch_up(live).await;
         }
         if self.limits.cause().is_some() {
+            // The cell did not fail: it was never begun.
+            self.ending = Some(self.stopped(None));
+            self.cancel().await;
             return self.report(dispatch, Outcome::Aborted, None, Duration::ZERO).await;
         }
         let started = Instant::now();
