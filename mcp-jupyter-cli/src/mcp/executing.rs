@@ -98,6 +98,13 @@ impl Server {
         launch: Launch,
         until: Instant,
     ) -> Result<Bound, Refusal> {
+        if self.policy.read_only && self.has_leftover(record).await {
+            return Err(Refusal::new(format!(
+                "an earlier program has left a run of {}, and this server executes nothing",
+                self.shown(&record.path)
+            ))
+            .with_advice("a server without --read-only, or `mcp-jupyter sync`, goes on with it"));
+        }
         let right = self.right(record, until).await?;
         let right = match self.take_up(right, until).await? {
             TakenUp::Living(right, opened) => {
@@ -244,7 +251,10 @@ impl Server {
             return;
         };
         for record in records.into_iter().filter(|record| self.roots.contains(&record.path)) {
-            if record.kernel.is_some() && self.has_leftover(&record).await {
+            // That a kernel has died is told to whoever calls first.
+            let kernel = record.kernel.as_ref();
+            let found = kernel.and_then(|kernel| self.sessions.kernels().find(&kernel.kernel_id));
+            if found.is_some_and(|found| found.is_alive) && self.has_leftover(&record).await {
                 let server = Arc::clone(&self);
                 tokio::spawn(async move {
                     let until = Instant::now() + Duration::from_secs(1);

@@ -326,6 +326,44 @@ fn a_loop_is_cancelled_and_the_end_of_a_wait_is_not() {
 }
 
 #[test]
+fn a_run_that_is_cancelled_before_its_first_cell_has_not_failed() {
+    let Some(lab) = Served::new() else { return };
+    let mut client = lab.connect();
+    client.make("a.ipynb", &["x = 1"]);
+    client.call("run", &json!({ "path": "a.ipynb" }));
+    for x in 2..12 {
+        let cells = lab.json("a.ipynb");
+        let edit = json!({
+            "op": "replace_text", "cell": cells["cells"][0]["id"],
+            "old": format!("x = {}", x - 1), "new": format!("x = {x}"),
+        });
+        client.call("notebook_edit", &json!({ "path": "a.ipynb", "edits": [edit] }));
+        let begun = client.call("run", &json!({ "path": "a.ipynb", "wait_seconds": 0 }));
+        let cancelled = client.call("run_cancel", &json!({ "run_id": begun.structured["run_id"] }));
+        let state = cancelled.structured["state"].as_str().unwrap();
+        assert!(matches!(state, "cancelled" | "completed"), "{}", cancelled.text);
+    }
+}
+
+#[test]
+fn a_kernel_that_died_unseen_is_told_of_by_whatever_is_called_first() {
+    let Some(lab) = Served::new() else { return };
+    let mut client = lab.connect();
+    client.make("a.ipynb", &["import os\nprint(os.getpid())"]);
+    for (tool, arguments) in [
+        ("notebook_read", json!({ "path": "a.ipynb" })),
+        ("variable_list", json!({ "path": "a.ipynb" })),
+    ] {
+        client.call("run", &json!({ "path": "a.ipynb", "mode": "full" }));
+        let pid = crate::lab::printed(&lab.json("a.ipynb"), 0).trim().parse().unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+        while !client.call("kernel_list", &json!({})).text.contains("none") {}
+        let told = client.call(tool, &arguments);
+        assert!(told.text.contains("a.ipynb ended by signal 9"), "{tool}: {}", told.text);
+    }
+}
+
+#[test]
 fn the_death_of_a_kernel_is_told_and_never_made_good_in_silence() {
     let Some(lab) = Served::new() else { return };
     let mut client = lab.connect();

@@ -36,7 +36,9 @@ impl Tool for NotebookEdit {
         let (edited, mut page) = apply(&server, &record, arguments.edits, revision).await?;
         let stale = stale(&server, &record, &edited.notebook).await;
         page.line(stale_line(stale.as_ref()));
-        let stale = stale.map(|plan| plan.cells.into_iter().map(|cell| cell.cell.id).collect::<Vec<_>>());
+        let stale = stale
+            .ok()
+            .map(|plan| plan.cells.into_iter().map(|cell| cell.cell.id).collect::<Vec<_>>());
         let structured = json!({
             "revision": short(&edited.revision),
             "inserted": edited.applied.inserted,

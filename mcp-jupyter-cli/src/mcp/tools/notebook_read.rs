@@ -66,15 +66,16 @@ impl Tool for NotebookRead {
 async fn outline(server: &Arc<Server>, path: &Path, notebook: &Notebook, page: &mut Page) -> Result<(), Refusal> {
     let record = server.sessions.store().find(path).await?;
     let kernel = record.as_ref().and_then(|record| record.kernel.as_ref());
-    let plan = match &record {
-        Some(record) if record.kernel.is_some() => stale(server, record, notebook).await,
+    let found = match &record {
+        Some(record) if record.kernel.is_some() => Some(stale(server, record, notebook).await),
         _ => None,
     };
-    let said = match (kernel, &plan) {
-        (None, _) => "no kernel".to_owned(),
-        (Some(kernel), Some(_)) => format!("kernel {}", kernel.spec.name),
-        (Some(kernel), None) => format!("kernel {}, executing", kernel.spec.name),
+    let said = match (kernel, &found) {
+        (Some(kernel), Some(Ok(_))) => format!("kernel {}", kernel.spec.name),
+        (_, Some(Err(refusal))) => refusal.to_string(),
+        _ => "no kernel".to_owned(),
     };
+    let plan = found.and_then(Result::ok);
     page.line(format!(
         "{}: {} cells, revision {}, {said}",
         server.shown(path),

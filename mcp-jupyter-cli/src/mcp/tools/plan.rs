@@ -106,14 +106,15 @@ async fn plan(
     Ok(plan?)
 }
 
-/// What is stale now; none where that cannot be said, as during a run.
-pub(super) async fn stale(server: &Arc<Server>, record: &SessionRecord, notebook: &Notebook) -> Option<Plan> {
-    plan(server, record, notebook, PlanRequest::default()).await.ok()
+/// What is stale now; why that cannot be said, as during a run or when the kernel has died, which is told once.
+pub(super) async fn stale(server: &Arc<Server>, record: &SessionRecord, notebook: &Notebook) -> Result<Plan, Refusal> {
+    plan(server, record, notebook, PlanRequest::default()).await
 }
 
-pub(super) fn stale_line(plan: Option<&Plan>) -> String {
-    let Some(plan) = plan else {
-        return "stale: not known while the notebook is being executed".to_owned();
+pub(super) fn stale_line(plan: Result<&Plan, &Refusal>) -> String {
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err(refusal) => return format!("stale: not known: {refusal}"),
     };
     if plan.cells.is_empty() {
         return "stale: none".to_owned();
