@@ -13,8 +13,11 @@ use serde_json::{Value, json};
 
 use crate::error::CliError;
 
-/// Arguments that are code, or a secret: only their digest is written down.
-const DIGESTED: [&str; 5] = ["source", "code", "edits", "answer", "sql"];
+/// Arguments that are code: only their digest is written down.
+const DIGESTED: [&str; 4] = ["source", "code", "edits", "sql"];
+
+/// Arguments that may be secrets. A digest would tell a short one: nothing of them is written down.
+const LEFT_OUT: [&str; 2] = ["answer", "env"];
 
 /// The file.
 #[derive(Debug)]
@@ -48,9 +51,38 @@ impl Audit {
 }
 
 fn noted(name: &str, value: &Value) -> Value {
+    if LEFT_OUT.contains(&name) {
+        return Value::Null;
+    }
     if !DIGESTED.contains(&name) {
         return value.clone();
     }
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     Value::String(Digest::of(text.as_bytes()).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_code_nor_secrets_are_written_down() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let arguments = json!({ "path": "a.ipynb", "code": "x = 1", "answer": "1234", "env": { "KEY": "s3cr3t" } });
+        let audit = Audit::open(&path).unwrap();
+        audit.note("client", "tool", arguments.as_object().unwrap(), "ok");
+        audit.note("client", "tool", arguments.as_object().unwrap(), "ok");
+        let written = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<Value> = written
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0]["arguments"]["path"], "a.ipynb");
+        assert_eq!(lines[0]["arguments"]["code"], Digest::of(b"x = 1").to_string());
+        for hidden in ["x = 1", "1234", "s3cr3t", &Digest::of(b"1234").hex()] {
+            assert!(!written.contains(hidden), "{hidden}");
+        }
+    }
 }

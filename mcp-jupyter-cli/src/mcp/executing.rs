@@ -26,10 +26,9 @@ pub(super) struct Right {
 }
 
 /// What to start where a notebook has no kernel.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) enum Launch {
     /// What the notebook names, or the server's arguments.
-    #[default]
     Usual,
     /// This.
     This(Box<LaunchRequest>),
