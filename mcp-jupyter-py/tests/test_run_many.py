@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ProcessPoolExecutor
 
 import mcp_jupyter
 import nbformat
 import pytest
+from mcp_jupyter import _run
 
 SQUARE = [("x = 0", ["parameters"]), "print(x * x)"]
 
@@ -153,6 +155,31 @@ def test_one_batch_at_a_time_has_a_manifest(square, tmp_path):
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(mcp_jupyter.ConflictError, match="another batch"):
             list(mcp_jupyter.run_many(runs_of(square, [1]), manifest=tmp_path / "runs.jsonl"))
+
+
+def test_a_run_that_begins_while_the_batch_is_left_is_interrupted(monkeypatch, notebook, tmp_path):
+    path = tmp_path / "in.ipynb"
+    nbformat.write(notebook(("x = 0", ["parameters"]), "import time\nwhile x: time.sleep(0.01)"), path)
+    begun, left = threading.Event(), threading.Event()
+    native, end = _run.Run, _run.LiveRuns.end
+
+    def begin(options):
+        if json.loads(options["parameters"]) == {"x": 1}:
+            begun.set()
+            assert left.wait(60)
+        return native(options)
+
+    def end_and_tell(live):
+        end(live)
+        left.set()
+
+    monkeypatch.setattr(_run, "Run", begin)
+    monkeypatch.setattr(_run.LiveRuns, "end", end_and_tell)
+    outcomes = mcp_jupyter.run_many(runs_of(path, [0, 1]), workers=1)
+    assert next(outcomes).ok
+    assert begun.wait(60)
+    outcomes.close()
+    assert left.is_set()
 
 
 BATCH = """

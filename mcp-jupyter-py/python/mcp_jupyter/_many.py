@@ -7,13 +7,12 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Set, Tuple, Type
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Type
 
 from . import exceptions
 from ._manifest import Manifest, key_of
-from ._native import Run
 from ._options import Notebook, Path, native_options
-from ._run import execute
+from ._run import LiveRuns, execute
 from .results import RunResult
 
 if TYPE_CHECKING:
@@ -163,13 +162,12 @@ class _Threads(ThreadPoolExecutor):
     def __init__(self, workers: int) -> None:
         super().__init__(workers, thread_name_prefix="mcp-jupyter-many")
         self.workers = workers
-        self.live: Set[Run] = set()
+        self.live = LiveRuns()
 
     def end(self) -> None:
         """Interrupts what runs, and waits for its end."""
         self.shutdown(wait=False, cancel_futures=True)
-        for run in list(self.live):
-            run.stop()
+        self.live.end()
         self.shutdown(wait=True)
 
 
@@ -242,7 +240,7 @@ class _Batch:
 
 
 def run_one(
-    notebook: Notebook, output: Optional[str], options: Mapping[str, Any], live: Optional[Set[Run]] = None
+    notebook: Notebook, output: Optional[str], options: Mapping[str, Any], live: Optional[LiveRuns] = None
 ) -> RunResult:
     """Runs one notebook on the interpreter that calls this; how the run has ended is in what it gives."""
     return execute(native_options(notebook, output, options), live=live)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Mapping, Optional, Set, Union
 
 from ._native import Run
@@ -150,11 +151,41 @@ def run(
     return result
 
 
+class LiveRuns:
+    """Runs in threads of this process, which end together."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs: Set[Run] = set()
+        self._have_ended = False
+
+    def add(self, run: Run) -> None:
+        """Takes a run in; one that comes when the others have been interrupted is interrupted, too."""
+        with self._lock:
+            self._runs.add(run)
+            is_late = self._have_ended
+        if is_late:
+            run.stop()
+
+    def discard(self, run: Run) -> None:
+        """Lets a run go that has ended."""
+        with self._lock:
+            self._runs.discard(run)
+
+    def end(self) -> None:
+        """Interrupts all of them."""
+        with self._lock:
+            self._have_ended = True
+            runs = list(self._runs)
+        for run in runs:
+            run.stop()
+
+
 def execute(
     options: Dict[str, Any],
     on_event: Optional[OnEvent] = None,
     progress: bool = False,
-    live: Optional[Set[Run]] = None,
+    live: Optional[LiveRuns] = None,
 ) -> RunResult:
     """Runs to the end, whatever that is; meanwhile the run is in `live`."""
     native = Run(options)
