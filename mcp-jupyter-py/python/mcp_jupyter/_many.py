@@ -24,6 +24,10 @@ __all__ = ["Outcome", "run_many"]
 
 RunSpec = Tuple[Notebook, Optional[Mapping[str, Any]], Optional[Path]]
 
+# How often Ctrl-C is looked for while nothing ends, in seconds. A signal that comes right before a thread begins to wait
+# for a lock does not end that.
+_SIGNAL_INTERVAL = 0.1
+
 # What is not of the notebook's own making, so that another attempt may go well.
 _TRANSIENT = (
     exceptions.KernelDiedError,
@@ -195,7 +199,7 @@ class _Batch:
                         self._submit(job)
                 if not self._waiting:
                     return
-                done, _ = wait(self._waiting, return_when=FIRST_COMPLETED)
+                done, _ = wait(self._waiting, _SIGNAL_INTERVAL, return_when=FIRST_COMPLETED)
                 for future in done:
                     if outcome := self._ended(future):
                         yield outcome
