@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ErrorKind;
 use crate::kernel::Death;
-use crate::model::{CellId, CellRef, Output, RunId};
+use crate::model::{CellId, CellRef, InputId, Output, RunId};
 use crate::scheduler::{SkipReason, StaleReason};
 
 /// What happens in a run, as it happens.
@@ -73,6 +73,8 @@ pub enum RunEvent {
     },
     /// The code asks for input; it is passed on to the request's input source.
     InputRequested {
+        /// Which question.
+        id: InputId,
         /// The cell.
         cell: CellRef,
         /// What the code shows to whoever is to answer.

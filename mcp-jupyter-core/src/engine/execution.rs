@@ -17,6 +17,7 @@ use crate::session::{ExecutionEnd, SessionError};
 
 use super::cell_outputs::OutputChange;
 use super::event::{CellOutcome, EscalationStep, RunEvent, RunOutcome};
+use super::input::InputRequest;
 use super::limits::Cause;
 use super::live_kernel::{Helper, LiveKernel};
 use super::observer::{self, Seen};
@@ -374,13 +375,22 @@ impl RunLoop {
             .get("password")
             .and_then(Json::as_bool)
             .unwrap_or_default();
-        self.emit(RunEvent::InputRequested {
+        let header = request.header.clone();
+        let request = InputRequest {
+            id: (*header.msg_id()).into(),
+            session: self.session.clone(),
+            run_id: self.run_id.clone(),
             cell: cell.clone(),
-            prompt: prompt.clone(),
+            prompt,
+            password,
+        };
+        self.emit(RunEvent::InputRequested {
+            id: request.id.clone(),
+            cell: request.cell.clone(),
+            prompt: request.prompt.clone(),
             password,
         });
-        let header = request.header.clone();
-        Some(Box::pin(async move { (header, input.ask(&prompt, password).await) }))
+        Some(Box::pin(async move { (header, input.answer(&request).await) }))
     }
 
     async fn escalate(&mut self, kernel: &dyn Kernel, cell: &CellRef, step: EscalationStep) {

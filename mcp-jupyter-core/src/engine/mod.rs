@@ -10,6 +10,7 @@ mod document;
 mod event;
 mod event_log;
 mod execution;
+mod input;
 #[cfg(all(feature = "local", feature = "sqlite"))]
 mod kept_sessions;
 mod limits;
@@ -41,12 +42,13 @@ use tokio::task::JoinHandle;
 
 pub use document::planner;
 pub use event::{CellOutcome, EscalationStep, RunEvent, RunOutcome, StopCause};
+pub use input::{InputRequest, InputSource, NoSuchInput, PendingInputs};
 #[cfg(all(feature = "local", feature = "sqlite"))]
 pub use kept_sessions::{KeptSessions, OpenedSession, Turn};
 pub use limits::RunControl;
 pub use offload::{Inlined, METADATA_KEY, Offload, Offloaded, inline};
 pub use preparation::{CellNames, PapermillOptions, Preparation, Prepared};
-pub use request::{Attachment, InputSource, RunRequest, Save, SavePolicy, SessionRequest, SessionRun};
+pub use request::{Attachment, RunRequest, Save, SavePolicy, SessionRequest, SessionRun};
 pub use saver::StoredIn;
 pub use selection::Selection;
 pub use session::Session;

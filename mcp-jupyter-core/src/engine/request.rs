@@ -4,14 +4,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
-
 use crate::kernel::{Kernel, KernelSpec, LaunchRequest};
 use crate::model::{CellId, SessionId};
 use crate::redaction::Redactor;
 use crate::scheduler::{KernelEpoch, Mode, OnError, OnKernelDeath, Target};
 use crate::session::notebook::{Notebook, SharedFile};
 
+use super::input::InputSource;
 use super::offload::Offload;
 use super::saver::StoredIn;
 use super::selection::Selection;
@@ -210,13 +209,4 @@ pub enum SavePolicy {
     Interval(Duration),
     /// At the end only.
     OnExit,
-}
-
-/// Who answers when a cell asks for input.
-#[async_trait]
-pub trait InputSource: Debug + Send + Sync + 'static {
-    /// The answer, without a line end; none where there is nobody to ask any more, which interrupts the cell.
-    ///
-    /// The future is dropped when the cell ends without having been answered.
-    async fn ask(&self, prompt: &str, password: bool) -> Option<String>;
 }

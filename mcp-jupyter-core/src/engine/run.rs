@@ -51,7 +51,7 @@ pub(super) struct RunLoop {
     pub(super) unsolicited: usize,
     pub(super) scheduler: Arc<dyn Scheduler>,
     pub(super) session: SessionId,
-    run_id: RunId,
+    pub(super) run_id: RunId,
     pub(super) steps: BoxStream<'static, Result<Step, SchedulerError>>,
     /// What came while a cell was being executed and is no interrupt: the run has ended.
     pub(super) early: Option<Given>,

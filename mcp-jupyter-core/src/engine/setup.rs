@@ -7,8 +7,9 @@ use crate::redaction::Redactor;
 use crate::scheduler::{Mode, PlanRequest, Priority, StartRequest};
 use crate::session::notebook::{Notebook, SharedFile};
 
+use super::input::InputSource;
 use super::offload::Offload;
-use super::request::{InputSource, RunRequest, Save, SessionRun};
+use super::request::{RunRequest, Save, SessionRun};
 use super::saver::StoredIn;
 use super::selection::{Part, Resumed};
 

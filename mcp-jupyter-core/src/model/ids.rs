@@ -46,6 +46,10 @@ string_id! {
     KernelId
 }
 string_id! {
+    /// One question of a cell to whoever is to answer.
+    InputId
+}
+string_id! {
     /// One pass over a plan.
     RunId
 }

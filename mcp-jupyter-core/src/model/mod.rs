@@ -11,7 +11,7 @@ mod text;
 
 pub use cell::CellRef;
 pub use digest::{Digest, InvalidDigest};
-pub use ids::{CellId, KernelId, RunId, SessionId};
+pub use ids::{CellId, InputId, KernelId, RunId, SessionId};
 pub(crate) use json::write_escaped;
 pub use json::{Json, JsonError, JsonMap, Number};
 pub use output::{MimeBundle, Output};

@@ -102,6 +102,7 @@ class InputRequested(TypedDict):
     """The code asks for input."""
 
     event: Literal["input_requested"]
+    id: str
     cell: CellRef
     prompt: str
     password: bool
