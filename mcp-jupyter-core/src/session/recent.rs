@@ -182,8 +182,16 @@ struct Chains {
 
 #[derive(Debug, Default)]
 struct Chain {
-    states: Vec<Option<Cell>>,
+    states: Vec<State>,
     previous: Option<CellId>,
+}
+
+/// A cell at one moment; none where it was not there.
+#[derive(Debug)]
+struct State {
+    cell: Option<Cell>,
+    /// Whether we have made it of the one before; otherwise others have.
+    is_ours: bool,
 }
 
 /// A change that the notebook lacks.
@@ -193,15 +201,18 @@ struct Unseen<'c> {
     /// What the other program has seen.
     base: Option<&'c Cell>,
     last: Option<&'c Cell>,
+    /// Whether all that we have done since is to execute it; a source that others have changed meanwhile is not ours to
+    /// keep.
+    is_result: bool,
 }
 
 impl Unseen<'_> {
     /// Whether it is what an execution has made of another source than the cell has now.
     fn is_result_of_another(&self, present: Option<&Cell>) -> bool {
-        let (Some(base), Some(last), Some(present)) = (self.base, self.last, present) else {
+        let (Some(last), Some(present)) = (self.last, present) else {
             return false;
         };
-        present.source() != last.source() && base.differing_parts(last).iter().all(Part::is_result)
+        present.source() != last.source() && self.is_result
     }
 }
 
@@ -228,10 +239,16 @@ impl Chains {
             self.order.push(id.clone());
         }
         let chain = self.cells.entry(id).or_default();
-        if chain.states.last() != Some(&was) {
-            chain.states.push(was);
+        if chain.states.last().map(|state| &state.cell) != Some(&was) {
+            chain.states.push(State {
+                cell: was,
+                is_ours: false,
+            });
         }
-        chain.states.push(is);
+        chain.states.push(State {
+            cell: is,
+            is_ours: true,
+        });
         chain
     }
 
@@ -266,8 +283,9 @@ impl Chains {
             let change = Unseen {
                 id,
                 previous: chain.previous.as_ref(),
-                base: chain.states[base].as_ref(),
-                last: chain.states[last].as_ref(),
+                base: chain.states[base].cell.as_ref(),
+                last: chain.states[last].cell.as_ref(),
+                is_result: chain.is_executed_only(base),
             };
             (base != last && !change.is_result_of_another(present)).then_some(change)
         });
@@ -283,16 +301,25 @@ impl Chain {
         match present {
             None => places
                 .clone()
-                .find(|place| self.states[*place].is_none())
+                .find(|place| self.states[*place].cell.is_none())
                 .unwrap_or(last),
             Some(present) => {
-                let distance = |place: &usize| Some(distance(self.states[*place].as_ref()?, present));
+                let distance = |place: &usize| Some(distance(self.states[*place].cell.as_ref()?, present));
                 let known = places.filter_map(|place| Some((distance(&place)?, place)));
                 known
                     .min_by_key(|(distance, _)| *distance)
                     .map_or(last, |(_, place)| place)
             }
         }
+    }
+
+    /// Whether all of our steps from a state on are executions.
+    fn is_executed_only(&self, base: usize) -> bool {
+        let mut steps = self.states[base..].windows(2);
+        steps.all(|step| match (&step[0].cell, &step[1].cell) {
+            (Some(was), Some(is)) => !step[1].is_ours || was.differing_parts(is).iter().all(Part::is_result),
+            _ => false,
+        })
     }
 }
 
@@ -388,6 +415,23 @@ mod tests {
         assert_eq!(stale.cells()[0].outputs(), [output]);
         assert_eq!(stale.metadata(), third.metadata());
         assert!(!bring_in(&mut stale, &writes).is_changed);
+    }
+
+    #[test]
+    fn a_person_may_take_back_an_own_edit() {
+        let executed = |source: &str, count| {
+            let mut notebook = notebook(&[("a", source)]);
+            notebook.cells_mut()[0].set_execution_count(Some(count));
+            notebook
+        };
+        let writes = [
+            write(&notebook(&[("a", "1")]), &executed("1", 1)),
+            write(&executed("edited", 1), &executed("edited", 2)),
+        ];
+        let mut back = executed("1", 1);
+        let brought = bring_in(&mut back, &writes);
+        assert!(!brought.is_changed && brought.conflicts.is_empty());
+        assert_eq!(sources(&back), ["1"]);
     }
 
     #[test]
