@@ -6,12 +6,15 @@ use clap::Args;
 use super::mcp_jupyter::EXIT_CODES;
 use super::plan::TARGETS;
 use super::run::{DisplayArgs, KernelArgs, OnErrorArg};
+use super::sessions::{IdleArgs, StateArgs};
 use super::values::duration;
 
 /// Keep a kernel for a notebook, and execute at every save what the edit has made stale
 ///
 /// Edit the notebook in any editor; outputs are written back into its file, into the cells whose source is what was
-/// executed. An edit that concerns the cell that is being executed interrupts it. Ctrl-C ends it, and the kernel.
+/// executed. An edit that concerns the cell that is being executed interrupts it. The kernel is the one that `start`, `sync`
+/// and `serve` use: where there was one, Ctrl-C leaves it; where there was none, Ctrl-C ends it, and it goes on where this
+/// program is killed.
 #[derive(Debug, Args)]
 #[command(after_help = format!("{TARGETS}\n\n{EXIT_CODES}"))]
 pub(crate) struct WatchArgs {
@@ -23,6 +26,12 @@ pub(crate) struct WatchArgs {
 
     #[command(flatten)]
     pub(crate) kernel: KernelArgs,
+
+    #[command(flatten)]
+    pub(crate) idle: IdleArgs,
+
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
 
     #[command(flatten)]
     pub(crate) display: DisplayArgs,

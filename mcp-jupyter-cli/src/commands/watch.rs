@@ -1,67 +1,44 @@
-use std::path::Path;
+use mcp_jupyter_core::engine::resolve_target;
 
-use mcp_jupyter_core::engine::{Engine, Session, SessionRequest, resolve_target};
-use mcp_jupyter_core::kernel::LaunchRequest;
-use mcp_jupyter_core::session::notebook::Notebook;
-
-use crate::args::{KernelArgs, WatchArgs};
+use crate::args::WatchArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::job::{Cwd, Input, Kernels, TerminalInput};
+use crate::job::{Input, TerminalInput};
+use crate::keeping;
 use crate::report::Report;
 use crate::signals::Stops;
-use crate::watch::{Editor, Options, Watch};
+use crate::watch::{Editor, Watch};
 
-use super::run::{cwd, mode, transport};
+use super::run::mode;
 
 /// Keeps a kernel for a notebook, and executes what every edit makes stale.
 pub(crate) async fn watch(args: WatchArgs) -> Result<Exit, CliError> {
-    let mut stops = Stops::listen()?;
-    let path = args.notebook.clone();
-    if Input::new(&path) == Input::Stdin {
+    let stops = Stops::listen()?;
+    if Input::new(&args.notebook) == Input::Stdin {
         return Err(CliError::usage("standard input cannot be watched: name a file"));
     }
     // Before anything is watched, for a file that is not there says more than a folder that is not.
-    let notebook = Input::new(&path).read()?;
+    let notebook = Input::new(&args.notebook).read()?;
     for target in &args.execution.targets {
         resolve_target(&notebook, target)?;
     }
     let report = Report::new(mode(&args.display), false);
-    let mut editor = Editor::new(&path)?;
-    let notebook = editor.read().await?;
-    let session = tokio::select! {
-        biased;
-        stop = stops.first() => return Ok(stop.cause().into()),
-        session = open(&args.kernel, &path, &notebook) => session?,
-    };
-    report.remark(&format!("watching {}; Ctrl-C ends it", path.display()));
+    let editor = Editor::new(&args.notebook)?;
+    let kernels = keeping::kernels(&args.kernel);
+    let sessions = keeping::open(&args.state, kernels.provisioner().clone()).await?;
+    let sessions = sessions.with_kernel_limit(args.idle.max_kernels);
+    let session = sessions.store().open(&args.notebook).await?.id;
+    report.remark(&format!("watching {}; Ctrl-C ends it", args.notebook.display()));
     let watch = Watch {
+        args: &args,
         editor,
-        path,
+        sessions: &sessions,
         session,
-        options: Options {
-            targets: args.execution.targets,
-            allow_expensive: args.execution.allow_expensive,
-            cell_timeout: args.execution.timeout,
-            on_error: args.execution.on_error.policy(),
-            input: TerminalInput::source(report.screen()),
-        },
+        kernels: &kernels,
+        input: TerminalInput::source(report.screen()),
         report: &report,
         stops,
+        kernel: None,
     };
-    watch.run(notebook).await
-}
-
-/// Starts the kernel of the notebook.
-async fn open(args: &KernelArgs, path: &Path, notebook: &Notebook) -> Result<Session, CliError> {
-    let kernels = Kernels::new(args.kernel.clone(), args.python.clone(), transport(args));
-    let mut kernel = LaunchRequest::new(kernels.choose(notebook).await?);
-    kernel.env = args.env.iter().cloned().collect();
-    kernel.startup_timeout = args.startup_timeout;
-    kernel.cwd = match cwd(args.cwd.clone(), Cwd::Notebook)? {
-        Cwd::Folder(folder) => Some(folder),
-        Cwd::Notebook | Cwd::Ours => Input::new(path).folder().map(Path::to_owned),
-    };
-    let engine = Engine::new(std::sync::Arc::new(kernels.provisioner().clone()));
-    Ok(engine.open(SessionRequest::new(kernel)).await?)
+    watch.run().await
 }

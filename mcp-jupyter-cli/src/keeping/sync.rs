@@ -65,37 +65,49 @@ impl Sync<'_> {
         launch: impl AsyncFnOnce(&Notebook) -> Result<LaunchRequest, CliError>,
         idle_timeout: Option<Duration>,
     ) -> Result<Exit, CliError> {
-        let TakenUp { opened: living, exit } = self.take_up().await?;
-        if exit != Exit::Ok {
-            return Ok(exit);
-        }
-        if let Some(stop) = self.stops.now() {
-            return Ok(stop.cause().into());
-        }
-        let notebook = newest(self.sessions, self.record).await?;
-        let opened = match living {
-            Some(opened) => opened,
-            None => {
-                let launch = launch(&notebook).await?;
-                let record = self.sessions.store().get(&self.record.id).await?;
-                let started = self.sessions.start(&self.turn, &record, launch, idle_timeout);
-                let mut early = self.stops.clone();
-                let opened = tokio::select! {
-                    biased;
-                    stop = early.first() => return Ok(stop.cause().into()),
-                    opened = started => opened?,
-                };
-                if let Some(exit) = catch_up(&mut self, &opened).await?.filter(|exit| *exit != Exit::Ok) {
-                    opened.session.detach().await;
-                    return Ok(exit);
-                }
-                opened
-            }
+        let opened = match self.open(launch, idle_timeout).await? {
+            Ok(opened) => opened,
+            Err(exit) => return Ok(exit),
         };
+        let notebook = newest(self.sessions, self.record).await?;
         let run = opened.session.run(Arc::clone(&notebook), self.request(&notebook)?)?;
         let finished = self.follow(run, &notebook, &opened.kernel).await;
         opened.session.detach().await;
         Ok(finished.summary.outcome.as_ref().map_or(Exit::Failed, Exit::from))
+    }
+
+    /// The session with its kernel, a new one where there is none, after what was left on it was taken up. None where that
+    /// has ended badly, or somebody has asked to stop: then the exit code.
+    pub(crate) async fn open(
+        &mut self,
+        launch: impl AsyncFnOnce(&Notebook) -> Result<LaunchRequest, CliError>,
+        idle_timeout: Option<Duration>,
+    ) -> Result<Result<OpenedSession, Exit>, CliError> {
+        let TakenUp { opened: living, exit } = self.take_up().await?;
+        if exit != Exit::Ok {
+            return Ok(Err(exit));
+        }
+        if let Some(stop) = self.stops.now() {
+            return Ok(Err(stop.cause().into()));
+        }
+        if let Some(living) = living {
+            return Ok(Ok(living));
+        }
+        let launch = launch(&*newest(self.sessions, self.record).await?).await?;
+        let record = self.sessions.store().get(&self.record.id).await?;
+        let mut early = self.stops.clone();
+        let opened = tokio::select! {
+            biased;
+            stop = early.first() => return Ok(Err(stop.cause().into())),
+            opened = self.sessions.start(&self.turn, &record, launch, idle_timeout) => opened?,
+        };
+        match catch_up(self, &opened).await? {
+            None | Some(Exit::Ok) => Ok(Ok(opened)),
+            Some(exit) => {
+                opened.session.detach().await;
+                Ok(Err(exit))
+            }
+        }
     }
 
     /// Takes up what was left on the kernel that there is.

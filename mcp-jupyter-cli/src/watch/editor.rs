@@ -1,13 +1,12 @@
-//! The notebook as the editor leaves it.
+//! The file that somebody edits.
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mcp_jupyter_core::session::SessionError;
-use mcp_jupyter_core::session::notebook::{Notebook, SharedFile};
 
 use crate::error::CliError;
+use crate::job::Input;
 use crate::report::Report;
 
 use super::file_events::FileEvents;
@@ -15,11 +14,10 @@ use super::file_events::FileEvents;
 /// Editors that do not replace a file leave half of it for a moment; what is no notebook for longer is told.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// The file that somebody edits, and when that happens.
+/// When somebody edits a file, and whether it can be used.
 #[derive(Debug)]
 pub(crate) struct Editor {
-    name: String,
-    file: Arc<Mutex<SharedFile>>,
+    path: PathBuf,
     events: FileEvents,
     /// Whether the user knows that the file cannot be used.
     has_complained: bool,
@@ -29,19 +27,10 @@ impl Editor {
     /// Watches the notebook at `path` from now on.
     pub(crate) fn new(path: &Path) -> Result<Self, CliError> {
         Ok(Self {
-            name: path.display().to_string(),
-            file: Arc::new(Mutex::new(SharedFile::new(path))),
+            path: path.to_owned(),
             events: FileEvents::new(path)?,
             has_complained: false,
         })
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(super) fn file(&self) -> Arc<Mutex<SharedFile>> {
-        Arc::clone(&self.file)
     }
 
     /// Waits until the file may be another one. Nothing is lost where this is dropped.
@@ -49,36 +38,14 @@ impl Editor {
         self.events.next().await;
     }
 
-    /// What the editor has saved since the last look, if anything.
-    pub(super) async fn look(&mut self) -> Result<Option<Notebook>, CliError> {
-        self.access(SharedFile::read).await
-    }
-
-    /// The notebook as it is.
-    pub(crate) async fn read(&mut self) -> Result<Notebook, CliError> {
-        self.access(SharedFile::reread).await
-    }
-
-    /// Puts what a run has changed into the file.
-    pub(super) async fn write_back(&mut self, before: &Arc<Notebook>, after: &Arc<Notebook>) -> Result<(), CliError> {
-        let (before, after) = (Arc::clone(before), Arc::clone(after));
-        self.access(move |file| file.write_back(&before, &after).map(drop))
-            .await
-    }
-
-    /// Works with the file on a thread that may block.
-    async fn access<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut SharedFile) -> Result<T, SessionError> + Send + 'static,
-    ) -> Result<T, CliError> {
-        let file = Arc::clone(&self.file);
-        let work = move || work(&mut file.lock().unwrap_or_else(PoisonError::into_inner));
-        let done = match tokio::task::spawn_blocking(work).await {
-            Ok(done) => done,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+    /// Why the file cannot be used, with the name that the user gave it.
+    pub(super) fn complaint(&self, error: SessionError) -> CliError {
+        let source = match error {
+            SessionError::NotSaved { source, .. } => *source,
+            error => error,
         };
-        done.map_err(|source| CliError::Input {
-            name: self.name.clone(),
+        Input::new(&self.path).read().err().unwrap_or(CliError::Input {
+            name: self.path.display().to_string(),
             source,
         })
     }

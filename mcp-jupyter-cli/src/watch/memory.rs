@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use mcp_jupyter_core::model::CellId;
+use mcp_jupyter_core::model::{CellId, JsonMap};
+use mcp_jupyter_core::session::CellResult;
 use mcp_jupyter_core::session::notebook::{Cell, Notebook};
 
 /// The latest results of all cells.
@@ -51,27 +52,36 @@ impl Memory {
         }
     }
 
-    /// Gives the cells of an edited notebook their results back, where the source is the same and what the editor has is an
-    /// earlier state; any other outputs are somebody's will. Tells whether there was such a cell.
-    pub(super) fn restore(&self, edited: &mut Notebook) -> bool {
-        let mut is_restored = false;
+    /// The results that cells of an edited notebook have lost: where the source is the same and what the editor has is an
+    /// earlier state; any other outputs are somebody's will.
+    pub(super) fn lost(&self, edited: &Notebook) -> Vec<CellResult> {
         let ids = edited.ids_as_in(&self.latest);
         let latest: HashMap<&CellId, &Cell> = self.latest.cells().iter().map(|cell| (cell.id(), cell)).collect();
-        for (cell, id) in edited.cells_mut().iter_mut().zip(&ids) {
-            if let Some(latest) = latest.get(id)
-                && latest.source() == cell.source()
+        let is_lost = |cell: &Cell, latest: &Cell| {
+            let counts = self.counts.get(latest.id());
+            latest.source() == cell.source()
                 && latest.execution_count() != cell.execution_count()
-                && self
-                    .counts
-                    .get(id)
-                    .is_some_and(|counts| counts.contains(&cell.execution_count()))
-            {
-                cell.outputs_mut().clone_from(&latest.outputs().to_vec());
-                cell.set_execution_count(latest.execution_count());
-                is_restored = true;
-            }
-        }
-        is_restored
+                && counts.is_some_and(|counts| counts.contains(&cell.execution_count()))
+        };
+        let known = edited.cells().iter().zip(&ids);
+        known
+            .filter_map(|(cell, id)| Some((cell, *latest.get(id)?)))
+            .filter(|(cell, latest)| is_lost(cell, latest))
+            .map(|(cell, latest)| result(cell, latest))
+            .collect()
+    }
+}
+
+/// What `latest` shows, for `cell`.
+fn result(cell: &Cell, latest: &Cell) -> CellResult {
+    CellResult {
+        cell: cell.id().clone(),
+        source: cell.source_digest(),
+        outputs: latest.outputs().to_vec(),
+        execution_count: latest.execution_count(),
+        metadata: JsonMap::default(),
+        notebook_metadata: JsonMap::default(),
+        end: None,
     }
 }
 
@@ -92,9 +102,13 @@ mod tests {
     }
 
     fn restored(memory: &Memory, edited: &[(&str, Option<i64>)]) -> Vec<Option<i64>> {
-        let mut edited = (*notebook(edited)).clone();
-        memory.restore(&mut edited);
-        edited.cells().iter().map(Cell::execution_count).collect()
+        let edited = notebook(edited);
+        let lost = memory.lost(&edited);
+        let count = |cell: &Cell| match lost.iter().find(|lost| lost.cell == *cell.id()) {
+            Some(lost) => lost.execution_count,
+            None => cell.execution_count(),
+        };
+        edited.cells().iter().map(count).collect()
     }
 
     #[test]

@@ -1,112 +1,196 @@
 //! A notebook whose kernel lives while it is edited: every save executes what it has made stale.
 
+mod changes;
 mod editor;
 mod file_events;
 mod memory;
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use mcp_jupyter_core::Error;
 use mcp_jupyter_core::engine::{
-    InputSource, OnError, RunControl, RunEvent, Session, SessionRun, StopCause, planner, resolve_target,
+    InputSource, KeptSessions, OpenedSession, RunControl, RunEvent, SessionRun, StopCause, Turn, resolve_target,
 };
-use mcp_jupyter_core::model::CellRef;
-use mcp_jupyter_core::scheduler::{PlanRequest, StaleKind, StaleReason};
-use mcp_jupyter_core::session::notebook::{Cell, Notebook};
+use mcp_jupyter_core::kernel::kept::KeptKernel;
+use mcp_jupyter_core::model::{CellRef, SessionId};
+use mcp_jupyter_core::scheduler::{Mode, StaleKind, StaleReason};
+use mcp_jupyter_core::session::SessionRecord;
+use mcp_jupyter_core::session::notebook::{Durability, Notebook};
 
+use crate::args::WatchArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::job::Destination;
+use crate::job::{Destination, Kernels};
+use crate::keeping::{self, MemoryLimits, Sync, SyncOptions};
 use crate::preview::explain;
 use crate::report::{Report, Reporter};
 use crate::signals::{Stop, Stops};
 
 pub(crate) use self::editor::Editor;
 
+use self::changes::{is_edited, is_overtaken};
 use self::memory::Memory;
-
-/// How to execute.
-#[derive(Debug)]
-pub(crate) struct Options {
-    pub(crate) targets: Vec<String>,
-    pub(crate) allow_expensive: bool,
-    pub(crate) cell_timeout: Option<Duration>,
-    pub(crate) on_error: OnError,
-    pub(crate) input: Option<Arc<dyn InputSource>>,
-}
 
 /// Executes what an editor makes stale, until somebody asks it to stop.
 #[derive(Debug)]
 pub(crate) struct Watch<'a> {
+    pub(crate) args: &'a WatchArgs,
     pub(crate) editor: Editor,
-    pub(crate) path: PathBuf,
-    pub(crate) session: Session,
-    pub(crate) options: Options,
+    pub(crate) sessions: &'a KeptSessions,
+    pub(crate) session: SessionId,
+    pub(crate) kernels: &'a Kernels,
+    pub(crate) input: Option<Arc<dyn InputSource>>,
     pub(crate) report: &'a Report,
     pub(crate) stops: Stops,
+    /// While we have it, it is not idle.
+    pub(crate) kernel: Option<Arc<KeptKernel>>,
 }
 
-/// How a run has ended.
-enum Ended {
-    /// The file may have been edited meanwhile.
-    Well {
-        after: Arc<Notebook>,
-        is_edited: bool,
-    },
-    Stopped(Stop),
+/// What a look for something to execute has come to.
+struct Round {
+    after: Arc<Notebook>,
+    /// An edit has ended the run before its time.
+    is_overtaken: bool,
+    stopped: Option<Stop>,
 }
 
 /// What is known of a run in progress.
 struct Progress {
     control: RunControl,
     running: Option<CellRef>,
-    is_edited: bool,
     is_overtaken: bool,
     stopped: Option<Stop>,
 }
 
 impl Watch<'_> {
-    /// Executes the notebook, and again after every edit.
-    pub(crate) async fn run(mut self, first: Notebook) -> Result<Exit, CliError> {
-        let mut found = Arc::new(first);
-        let mut memory = Memory::new(&found);
+    /// Executes the notebook, and again after every edit. A kernel that was there before stays.
+    pub(crate) async fn run(mut self) -> Result<Exit, CliError> {
+        let had_kernel = self.record().await?.kernel.is_some();
+        let mut notebook = self.read().await?;
+        let mut memory = Memory::new(&notebook);
         let stop = loop {
-            let mut given = Arc::clone(&found);
-            if memory.restore(Arc::make_mut(&mut given)) {
-                // Should it fail: it is done again after the run.
-                let _ = self.editor.write_back(&found, &given).await;
+            let round = self.round(&notebook).await?;
+            if let Some(stop) = round.stopped {
+                break stop;
             }
-            let (after, is_edited) = match self.execute(&found, &given).await? {
-                Ended::Well { after, is_edited } => (after, is_edited),
-                Ended::Stopped(stop) => break stop,
-            };
-            memory.record(&found, &after);
-            match self.next(&after, is_edited).await {
-                Ok(next) => found = Arc::new(next),
+            memory.record(&notebook, &round.after);
+            match self.next(&memory, &notebook, round.is_overtaken).await {
+                Ok(next) => notebook = next,
                 Err(stop) => break stop,
             }
         };
-        self.session.close().await?;
+        if !had_kernel {
+            self.end_kernel().await?;
+        }
         Ok(stop.cause().into())
     }
 
-    /// Executes what is stale in `notebook`, and writes all that differs from what was found in the file.
-    async fn execute(&mut self, found: &Arc<Notebook>, notebook: &Arc<Notebook>) -> Result<Ended, CliError> {
-        let mut run = match self.request(notebook) {
-            Ok(request) => self.session.run(Arc::clone(notebook), request)?,
+    async fn record(&self) -> Result<SessionRecord, CliError> {
+        Ok(self.sessions.store().get(&self.session).await?)
+    }
+
+    /// The notebook as its file has it, with all results that were recorded.
+    async fn read(&self) -> Result<Arc<Notebook>, CliError> {
+        let saved = self.sessions.store().save(&self.session, Durability::Process).await;
+        saved
+            .map(|saved| saved.notebook)
+            .map_err(|error| self.editor.complaint(error))
+    }
+
+    /// Executes what is stale in `notebook`. A stop that comes before something is executed is a stop, too.
+    async fn round(&mut self, notebook: &Arc<Notebook>) -> Result<Round, CliError> {
+        let nothing = |stopped| Round {
+            after: Arc::clone(notebook),
+            is_overtaken: false,
+            stopped,
+        };
+        let request = match self.request(notebook) {
+            Ok(request) => request,
             Err(error) => {
-                self.report.warning(&CliError::from(error).about(self.editor.name()));
-                let after = Arc::clone(notebook);
-                return Ok(Ended::Well {
-                    after,
-                    is_edited: false,
-                });
+                let error = CliError::from(error).about(&self.name());
+                self.report.warning(&error);
+                return Ok(nothing(None));
             }
         };
-        let mut reporter = self.reporter();
+        let Some(turn) = self.turn().await? else {
+            return Ok(nothing(self.stops.now()));
+        };
+        let record = self.record().await?;
+        let mut sync = self.sync(&record, turn);
+        let launch =
+            async |notebook: &Notebook| keeping::launch(self.kernels, &self.args.kernel, &record.path, notebook).await;
+        match sync.open(launch, self.args.idle.limit()).await? {
+            Ok(opened) => self.execute(opened, notebook, request).await,
+            Err(_) => Ok(nothing(self.stops.now())),
+        }
+    }
+
+    fn name(&self) -> String {
+        self.args.notebook.display().to_string()
+    }
+
+    /// The right to execute; none where somebody asks to stop before.
+    async fn turn(&mut self) -> Result<Option<Turn>, CliError> {
+        let record = self.record().await?;
+        let mut stops = self.stops.clone();
+        tokio::select! {
+            turn = keeping::take_turn(self.sessions, &record, self.report) => turn.map(Some),
+            _ = stops.first() => Ok(None),
+        }
+    }
+
+    /// What takes up what was left.
+    fn sync<'r>(&'r self, record: &'r SessionRecord, turn: Turn) -> Sync<'r> {
+        let execution = &self.args.execution;
+        Sync {
+            sessions: self.sessions,
+            record,
+            options: SyncOptions {
+                mode: Mode::Smart,
+                targets: execution.targets.clone(),
+                allow_expensive: execution.allow_expensive,
+                cell_timeout: execution.timeout,
+                on_error: execution.on_error.policy(),
+                restarts: 0,
+                memory: MemoryLimits::default(),
+                offload: None,
+                input: self.input.clone(),
+                announces: false,
+            },
+            report: self.report,
+            stops: self.stops.clone(),
+            turn,
+        }
+    }
+
+    fn request(&self, notebook: &Notebook) -> Result<SessionRun, Error> {
+        let execution = &self.args.execution;
+        let targets = execution.targets.iter().map(|text| resolve_target(notebook, text));
+        Ok(SessionRun {
+            targets: targets.collect::<Result<_, _>>()?,
+            allow_expensive: execution.allow_expensive,
+            cell_timeout: execution.timeout,
+            on_error: execution.on_error.policy(),
+            // Times that change with every run would make every save of the editor a conflict.
+            record_timing: false,
+            input: self.input.clone(),
+            ..SessionRun::default()
+        })
+    }
+
+    async fn execute(
+        &mut self,
+        opened: OpenedSession,
+        notebook: &Arc<Notebook>,
+        mut request: SessionRun,
+    ) -> Result<Round, CliError> {
+        let record = self.record().await?;
+        request.stored_in = Some(self.sessions.stored_in(&record));
+        let mut run = opened.session.run(Arc::clone(notebook), request)?;
+        let mut reporter = self
+            .report
+            .reporter(&self.name(), &Destination::File(self.args.notebook.clone()));
         reporter.begin(notebook.cells().iter().map(|cell| cell.source().to_owned()).collect());
         let mut progress = Progress::new(run.control());
         loop {
@@ -116,40 +200,17 @@ impl Watch<'_> {
                     None => break,
                 },
                 () = self.editor.event() => self.overtake(notebook, &mut progress).await,
-                stop = self.stops.changed() => {
-                    stop.apply(&progress.control);
-                    self.report.stopping(stop);
-                    progress.stopped = Some(stop);
-                }
+                stop = self.stops.changed() => progress.stop(stop, self.report),
             }
         }
         let after = run.finish().await.notebook;
-        self.write_back(found, &after, &mut progress).await?;
-        let is_edited = progress.is_edited;
-        Ok(progress
-            .stopped
-            .map_or(Ended::Well { after, is_edited }, Ended::Stopped))
-    }
-
-    fn request(&self, notebook: &Notebook) -> Result<SessionRun, Error> {
-        let options = &self.options;
-        let targets = options.targets.iter().map(|text| resolve_target(notebook, text));
-        Ok(SessionRun {
-            targets: targets.collect::<Result<_, _>>()?,
-            allow_expensive: options.allow_expensive,
-            cell_timeout: options.cell_timeout,
-            on_error: options.on_error,
-            write_back: Some(self.editor.file()),
-            // Times that change with every run would make every save of the editor a conflict.
-            record_timing: false,
-            input: options.input.clone(),
-            ..SessionRun::default()
+        opened.session.detach().await;
+        self.kernel = Some(opened.kernel);
+        Ok(Round {
+            after,
+            is_overtaken: progress.is_overtaken,
+            stopped: progress.stopped,
         })
-    }
-
-    fn reporter(&self) -> Box<dyn Reporter> {
-        let destination = Destination::File(self.path.clone());
-        self.report.reporter(self.editor.name(), &destination)
     }
 
     fn tell(&self, event: &RunEvent, notebook: &Notebook, progress: &mut Progress, reporter: &mut dyn Reporter) {
@@ -172,73 +233,68 @@ impl Watch<'_> {
         }
     }
 
-    /// The editor has saved something while a cell is executed, which is interrupted where it would have to be executed
+    /// The file may have been edited while a cell is executed, which is interrupted where it would have to be executed
     /// again.
     async fn overtake(&mut self, notebook: &Notebook, progress: &mut Progress) {
-        let mut newest = match self.editor.look().await {
-            Ok(None) => return,
-            Ok(Some(newest)) => newest,
-            // It is looked at again when the run has ended.
-            Err(_) => return progress.is_edited = true,
+        // A file that cannot be read is looked at again when the run has ended.
+        let Ok(newest) = self.sessions.store().snapshot(&self.session).await else {
+            return;
         };
-        progress.is_edited = true;
-        newest.keep_ids(notebook);
+        let mut newest = newest.notebook;
+        Arc::make_mut(&mut newest).keep_ids(notebook);
         if let Some(cell) = &progress.running
             && !progress.is_overtaken
             && is_overtaken(cell, notebook, &newest)
         {
             progress.is_overtaken = true;
             self.report
-                .remark(&format!("{} was edited: beginning anew", self.editor.name()));
+                .remark(&format!("{} was edited: beginning anew", self.name()));
             progress.control.stop(StopCause::Interrupt);
         }
     }
 
-    /// Writes what the run has left, as soon as the file is one that it can be written into.
-    async fn write_back(
-        &mut self,
-        before: &Arc<Notebook>,
-        after: &Arc<Notebook>,
-        progress: &mut Progress,
-    ) -> Result<(), CliError> {
-        while let Err(error) = self.editor.write_back(before, after).await {
-            progress.is_edited = true;
-            if progress.stopped.is_some() {
-                return Err(error);
-            }
-            tokio::select! {
-                () = self.editor.is_unwell(&error, self.report) => {}
-                stop = self.stops.changed() => progress.stopped = Some(stop),
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits for the next edit, unless there has been one. A request to stop comes as an error.
-    async fn next(&mut self, last: &Notebook, mut is_edited: bool) -> Result<Notebook, Stop> {
-        let mut failure = None;
+    /// Waits for an edit of what was executed, unless it is there. A request to stop comes as an error.
+    async fn next(&mut self, memory: &Memory, executed: &Notebook, mut is_due: bool) -> Result<Arc<Notebook>, Stop> {
         loop {
-            let news = if is_edited {
-                self.editor.read().await.map(Some)
-            } else {
-                self.editor.look().await
-            };
-            match news {
-                Ok(Some(mut notebook)) => {
+            let failure = match self.newest(memory, executed).await {
+                Ok(newest) => {
                     self.editor.is_well();
-                    notebook.keep_ids(last);
-                    return Ok(notebook);
+                    if std::mem::take(&mut is_due) || is_edited(executed, &newest) {
+                        return Ok(newest);
+                    }
+                    None
                 }
-                // No news: what was wrong with the file still is. One save may be told as two events.
-                Ok(None) => {}
-                Err(error) => failure = Some(error),
-            }
-            is_edited = false;
+                Err(error) => Some(error),
+            };
             tokio::select! {
                 () = wait(&mut self.editor, failure.as_ref(), self.report) => {}
                 stop = self.stops.first() => return Err(stop),
             }
         }
+    }
+
+    /// The notebook as it is, after the editor was given what it has saved without.
+    async fn newest(&self, memory: &Memory, executed: &Notebook) -> Result<Arc<Notebook>, CliError> {
+        let mut newest = self.read().await?;
+        let lost = memory.lost(&newest);
+        if !lost.is_empty() {
+            self.sessions.store().record(&self.session, lost).await?;
+            newest = self.read().await?;
+        }
+        Arc::make_mut(&mut newest).keep_ids(executed);
+        Ok(newest)
+    }
+
+    async fn end_kernel(&mut self) -> Result<(), CliError> {
+        self.kernel = None;
+        let record = self.record().await?;
+        let Ok(turn) = self.sessions.try_take_turn(&self.session)? else {
+            // Somebody else executes on it by now.
+            return Ok(());
+        };
+        self.sessions.remove_kernel(&record).await?;
+        drop(turn);
+        Ok(())
     }
 }
 
@@ -254,26 +310,14 @@ impl Progress {
         Self {
             control,
             running: None,
-            is_edited: false,
             is_overtaken: false,
             stopped: None,
         }
     }
-}
 
-/// Whether the cell that is being executed would have to be executed again: it is gone, or what has changed since `before`
-/// makes it stale.
-fn is_overtaken(cell: &CellRef, before: &Notebook, newest: &Notebook) -> bool {
-    let same_sources = |before: &Notebook, newest: &Notebook| {
-        let sources = |notebook: &Notebook| notebook.cells().iter().map(Cell::source).collect::<Vec<_>>().join("\0");
-        sources(before) == sources(newest)
-    };
-    if newest.position(&cell.id).is_none() {
-        return true;
+    fn stop(&mut self, stop: Stop, report: &Report) {
+        stop.apply(&self.control);
+        report.stopping(stop);
+        self.stopped = Some(stop);
     }
-    if same_sources(before, newest) {
-        return false;
-    }
-    let plan = planner(newest, Some(before)).plan(&PlanRequest::default());
-    plan.is_ok_and(|plan| plan.cells.iter().any(|planned| planned.cell.id == cell.id))
 }

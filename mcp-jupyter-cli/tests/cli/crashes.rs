@@ -97,9 +97,9 @@ struct Scenario {
 }
 
 impl Scenario {
-    /// Runs `sync` to its end, or until it is killed, and kills whom the plan names on the way.
-    fn sync(&mut self, plan: &[(Victim, u64)]) -> (Reported, Option<i32>, String) {
-        let mut command = self.lab.command(&["sync", "in.ipynb", "--json"]);
+    /// Runs `sync`, or `watch`, to its end, or until it is killed, and kills whom the plan names on the way.
+    fn execute(&mut self, client: &str, plan: &[(Victim, u64)]) -> (Reported, Option<i32>, String) {
+        let mut command = self.lab.command(&[client, "in.ipynb", "--json"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (events_tx, events) = mpsc::channel();
@@ -122,7 +122,7 @@ impl Scenario {
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
                 Err(mpsc::RecvTimeoutError::Timeout) => {
                     let Some((victim, millis)) = plan.next() else {
-                        panic!("{self}: sync hangs: {:?}", reported.texts.keys());
+                        panic!("{self}: {client} hangs: {:?}", reported.texts.keys());
                     };
                     if self.kill(victim, child.id()) {
                         self.killed.push((victim, millis));
@@ -141,14 +141,9 @@ impl Scenario {
 
     /// Kills a process; tells whether there was one.
     fn kill(&self, victim: Victim, client: u32) -> bool {
-        let kernels = fs::read_dir(self.lab.path("state/kernels"))
-            .into_iter()
-            .flatten()
-            .flatten();
-        let described = kernels.filter_map(|home| fs::read(home.path().join("kernel.json")).ok());
-        let mut known = described.filter_map(|text| serde_json::from_slice::<Value>(&text).ok());
-        let kernel = known.find(|kernel| kernel["death"].is_null());
-        let pid = match (victim, &kernel) {
+        let known = self.lab.kept_kernels();
+        let kernel = known.iter().find(|kernel| kernel["death"].is_null());
+        let pid = match (victim, kernel) {
             (Victim::Client, _) => Some(u64::from(client)),
             (Victim::Keeper, Some(kernel)) => kernel["keeper_pid"].as_u64(),
             (Victim::Kernel, Some(kernel)) => kernel["generation"]["pid"].as_u64(),
@@ -195,7 +190,12 @@ impl Scenario {
             })
             .collect();
         plan.sort_by_key(|(_, millis)| *millis);
-        let (reported, _, stderr) = self.sync(&plan);
+        let client = ["sync", "watch"][usize::try_from(random.below(2)).unwrap()];
+        if client == "watch" {
+            // It does not end by itself.
+            plan.push((Victim::Client, 700));
+        }
+        let (reported, _, stderr) = self.execute(client, &plan);
         assert!(!stderr.contains("panicked"), "{self}: {stderr}");
         let recovered = self.lab.run(&["sessions", "recover", "in.ipynb", "--json"]);
         assert!(!recovered.stderr.contains("panicked"), "{self}: {}", recovered.stderr);
@@ -211,7 +211,7 @@ impl Scenario {
             .count();
         self.check_reported(&reported);
         for _ in 0..6 {
-            let (_, code, stderr) = self.sync(&[]);
+            let (_, code, stderr) = self.execute("sync", &[]);
             if code == Some(0) {
                 return self.check_end();
             }
@@ -241,15 +241,6 @@ impl Scenario {
 impl std::fmt::Display for Scenario {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "scenario {} (killed {:?})", self.seed, self.killed)
-    }
-}
-
-impl Drop for Scenario {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            return;
-        }
-        let _ = self.lab.run(&["stop", "in.ipynb"]);
     }
 }
 

@@ -31,6 +31,15 @@ impl Lab {
         Some(Self { folder, python })
     }
 
+    /// What is written down of the kernels that are kept, dead or alive.
+    pub(crate) fn kept_kernels(&self) -> Vec<Value> {
+        let homes = fs::read_dir(self.path("state/kernels")).into_iter().flatten().flatten();
+        let described = homes.filter_map(|home| fs::read(home.path().join("kernel.json")).ok());
+        described
+            .filter_map(|text| serde_json::from_slice(&text).ok())
+            .collect()
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -149,6 +158,18 @@ impl Lab {
     /// Whether nothing is left of kernels: neither processes nor the folders of their sockets.
     pub(crate) fn is_clean(&self) -> bool {
         fs::read_dir(self.path("run")).unwrap().next().is_none()
+    }
+}
+
+/// Kernels that outlive their commands do not outlive the folder.
+impl Drop for Lab {
+    fn drop(&mut self) {
+        for kernel in self.kept_kernels().iter().filter(|kernel| kernel["death"].is_null()) {
+            for pid in [&kernel["keeper_pid"], &kernel["generation"]["pid"]] {
+                let pid = pid.as_u64().and_then(|pid| i32::try_from(pid).ok());
+                let _ = pid.map(|pid| kill(Pid::from_raw(pid), Signal::SIGKILL));
+            }
+        }
     }
 }
 

@@ -168,7 +168,6 @@ fn a_failed_cell_and_a_dead_kernel_wait_for_the_next_edit() {
     edit(&lab, 1, "import os\nos._exit(3)");
     assert_eq!(executed(&mut running), (vec![1], "kernel_died".to_owned()));
     edit(&lab, 1, "print(x)");
-    running.wait_for("kernel_restarted");
     assert_eq!(executed(&mut running), (vec![0, 1], "ok".to_owned()));
     assert_eq!(printed(&lab.json("in.ipynb"), 1), "1\n");
 }
@@ -177,6 +176,52 @@ fn a_failed_cell_and_a_dead_kernel_wait_for_the_next_edit() {
 fn stopping_leaves_nothing() {
     let Some(lab) = Lab::new() else { return };
     let running = watch(&lab, &["x = 1"]);
+    running.signal(Signal::SIGINT);
+    assert_eq!(running.finish().0, Some(130));
+    assert!(lab.is_clean());
+}
+
+#[test]
+fn a_cell_goes_on_when_the_watch_is_killed() {
+    let Some(lab) = Lab::new() else { return };
+    lab.notebook(
+        "in.ipynb",
+        &["print('before', flush=True)\nopen('pipe', 'w').write('x')\nprint(open('gate').read())"],
+    );
+    let (pipe, gate) = (lab.pipe("pipe"), lab.pipe("gate"));
+    let running = lab.start(&["watch", "in.ipynb", "--json"]);
+    File::open(&pipe).unwrap().read_exact(&mut [0]).unwrap();
+    running.signal(Signal::SIGKILL);
+    assert_eq!(running.finish().0, None);
+    File::options()
+        .write(true)
+        .open(gate)
+        .unwrap()
+        .write_all(b"through")
+        .unwrap();
+    // It finds what goes on, and leaves a kernel that it has found.
+    let mut running = lab.start(&["watch", "in.ipynb", "--json"]);
+    assert_eq!(executed(&mut running).1, "ok");
+    assert_eq!(executed(&mut running), (vec![], "ok".to_owned()));
+    running.signal(Signal::SIGINT);
+    assert_eq!(running.finish().0, Some(130));
+    let notebook = lab.json("in.ipynb");
+    assert_eq!(printed(&notebook, 0), "before\nthrough\n");
+    assert_eq!(notebook["cells"][0]["execution_count"], 1);
+    assert!(!lab.is_clean());
+    assert_eq!(lab.run(&["stop", "in.ipynb"]).code, 0);
+    assert!(lab.is_clean());
+}
+
+#[test]
+fn a_kernel_is_shared_with_other_commands() {
+    let Some(lab) = Lab::new() else { return };
+    let mut running = watch(&lab, &["x = 1", "print(x)"]);
+    edit(&lab, 0, "x = 2");
+    assert_eq!(executed(&mut running), (vec![0, 1], "ok".to_owned()));
+    let sync = lab.run(&["sync", "in.ipynb", "--json"]);
+    assert_eq!(sync.code, 0, "{}", sync.stderr);
+    assert!(!sync.stdout.contains("cell_started"), "{}", sync.stdout);
     running.signal(Signal::SIGINT);
     assert_eq!(running.finish().0, Some(130));
     assert!(lab.is_clean());
