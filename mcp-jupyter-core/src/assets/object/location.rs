@@ -172,10 +172,19 @@ fn cloud(address: &str, scheme: &str) -> Result<ObjectAssets, AssetError> {
 /// Whoever names an endpoint without TLS wants it.
 #[cfg(feature = "cloud")]
 fn is_plain_http() -> bool {
-    ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT"]
-        .iter()
-        .any(|name| std::env::var(name).is_ok_and(|endpoint| endpoint.starts_with("http://")))
-        || std::env::var("AWS_ALLOW_HTTP").is_ok_and(|allowed| allowed.eq_ignore_ascii_case("true"))
+    let is = |name: &&str, wanted: fn(&str) -> bool| std::env::var(name).is_ok_and(|value| wanted(&value));
+    let endpoints = [
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_ENDPOINT",
+        "AZURE_STORAGE_ENDPOINT",
+        "AZURE_ENDPOINT",
+    ];
+    let switches = ["AWS_ALLOW_HTTP", "AZURE_ALLOW_HTTP", "GOOGLE_ALLOW_HTTP"];
+    endpoints.iter().any(|name| is(name, |url| url.starts_with("http://")))
+        || switches
+            .iter()
+            .any(|name| is(name, |value| value.eq_ignore_ascii_case("true")))
 }
 
 #[cfg(test)]
