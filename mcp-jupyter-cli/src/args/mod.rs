@@ -22,7 +22,7 @@ pub(crate) use plan::{GraphArgs, GraphFormat, PlanArgs, PlanFormat, PlanRequestA
 pub(crate) use run::{DestinationArgs, DisplayArgs, KernelArgs, ParameterArgs, RedactArg, RunArgs, TransportArg};
 pub(crate) use serve::{ServeArgs, ServerCli};
 pub(crate) use sessions::{
-    AttachArgs, InterruptArgs, ListSessionsArgs, RecoverArgs, RestartArgs, RunStatusArgs, SessionsArgs,
-    SessionsCommand, ShowSessionArgs, StartArgs, StateArgs, StopArgs, SyncArgs, SyncAssetsArgs,
+    AttachArgs, InterruptArgs, ListSessionsArgs, OnKernelDeathArg, RecoverArgs, RestartArgs, RunStatusArgs,
+    SessionsArgs, SessionsCommand, ShowSessionArgs, StartArgs, StateArgs, StopArgs, SyncArgs, SyncAssetsArgs,
 };
 pub(crate) use watch::WatchArgs;

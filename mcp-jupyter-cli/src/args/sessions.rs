@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::mcp_jupyter::EXIT_CODES;
 use super::plan::{PlanRequestArgs, TARGETS};
@@ -83,10 +83,14 @@ pub(crate) struct SyncArgs {
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = OnErrorArg::Stop)]
     pub(crate) on_error: OnErrorArg,
 
+    /// What happens where the kernel dies [default: leave; rerun where there are `--restarts`]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) on_kernel_death: Option<OnKernelDeathArg>,
+
     /// How often the kernel is restarted, and what is needed executed again, where it dies: at once, and then after ever
-    /// longer pauses
-    #[arg(long, value_name = "TIMES", default_value_t = 0)]
-    pub(crate) restarts: u32,
+    /// longer pauses [default: 3 with `--on-kernel-death rerun`]
+    #[arg(long, value_name = "TIMES")]
+    pub(crate) restarts: Option<u32>,
 
     /// Warn where the kernel and what it has started use more memory than this, such as `2G`
     #[arg(long, value_name = "SIZE", value_parser = size)]
@@ -118,6 +122,17 @@ pub(crate) struct SyncArgs {
 
     #[command(flatten)]
     pub(crate) display: DisplayArgs,
+}
+
+/// What happens where a kernel dies while it executes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnKernelDeathArg {
+    /// The run ends; the next one starts a new kernel
+    Leave,
+    /// The run ends, and a new kernel is started, on which nothing was executed
+    Restart,
+    /// The kernel is restarted, and the run goes on with what it needs
+    Rerun,
 }
 
 #[derive(Debug, Args)]

@@ -1,17 +1,16 @@
 use futures_util::StreamExt;
 use mcp_jupyter_core::Error;
-use mcp_jupyter_core::engine::{KeptSessions, OnError};
+use mcp_jupyter_core::engine::KeptSessions;
 use mcp_jupyter_core::kernel::kept::{KeptKernel, KeptRecord};
 use mcp_jupyter_core::kernel::{Kernel, KernelState, Message};
 use mcp_jupyter_core::model::Json;
-use mcp_jupyter_core::scheduler::Mode;
 use mcp_jupyter_core::session::SessionRecord;
 use serde_json::{Value, json};
 
 use crate::args::{AttachArgs, ListSessionsArgs, RecoverArgs, SessionsArgs, SessionsCommand, ShowSessionArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::keeping::{self, MemoryLimits, Sync, SyncOptions};
+use crate::keeping::{self, Sync, SyncOptions};
 use crate::report::{self, Report, show_note};
 use crate::signals::Stops;
 
@@ -198,22 +197,6 @@ fn print(message: &Message) {
     }
 }
 
-/// What is asked of runs that were asked for by somebody else.
-pub(super) fn quiet_options() -> SyncOptions {
-    SyncOptions {
-        mode: Mode::Smart,
-        targets: Vec::new(),
-        allow_expensive: false,
-        cell_timeout: None,
-        on_error: OnError::Stop,
-        restarts: 0,
-        memory: MemoryLimits::default(),
-        offload: None,
-        input: None,
-        announces: false,
-    }
-}
-
 async fn recover(args: RecoverArgs) -> Result<Exit, CliError> {
     let stops = Stops::listen()?;
     let sessions = keeping::open_existing(&args.state).await?;
@@ -257,7 +240,7 @@ async fn try_recover_one(
     let mut sync = Sync {
         sessions,
         record: &record,
-        options: quiet_options(),
+        options: SyncOptions::default(),
         report,
         stops,
         turn,

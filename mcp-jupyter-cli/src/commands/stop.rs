@@ -6,12 +6,11 @@ use mcp_jupyter_core::kernel::{Kernel, KernelError, ShutdownMode};
 use crate::args::{DisplayArgs, StopArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::keeping::{self, Sync};
+use crate::keeping::{self, Sync, SyncOptions};
 use crate::report::{Report, show_note};
 use crate::signals::Stops;
 
 use super::run::mode;
-use super::sessions::quiet_options;
 
 /// How long a kernel may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,7 +34,7 @@ pub(crate) async fn stop(args: StopArgs) -> Result<Exit, CliError> {
     let mut sync = Sync {
         sessions: &sessions,
         record: &record,
-        options: quiet_options(),
+        options: SyncOptions::default(),
         report: &report,
         stops,
         turn,

@@ -5,15 +5,18 @@ use std::process::{Command, Stdio};
 use mcp_jupyter_core::engine::Offload;
 use mcp_jupyter_core::session::notebook::Notebook;
 
-use crate::args::{SyncArgs, SyncAssetsArgs};
+use crate::args::{OnKernelDeathArg, SyncArgs, SyncAssetsArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::job::{Input, TerminalInput};
-use crate::keeping::{self, MemoryLimits, Sync, SyncOptions};
+use crate::keeping::{self, AfterDeath, MemoryLimits, Sync, SyncOptions};
 use crate::report::{self, Mode, Report};
 use crate::signals::Stops;
 
 use super::run::mode;
+
+/// How often a kernel that dies is restarted, where nobody says how often.
+const RESTARTS: u32 = 3;
 
 /// Executes on a notebook's kernel what is stale.
 pub(crate) async fn sync(args: SyncArgs) -> Result<Exit, CliError> {
@@ -58,7 +61,7 @@ fn options(args: &SyncArgs, report: &Report) -> Result<SyncOptions, CliError> {
         allow_expensive: args.plan.allow_expensive,
         cell_timeout: args.timeout,
         on_error: args.on_error.policy(),
-        restarts: args.restarts,
+        after_death: after_death(args)?,
         memory: MemoryLimits {
             soft: args.memory_warning,
             hard: args.memory_limit,
@@ -67,6 +70,17 @@ fn options(args: &SyncArgs, report: &Report) -> Result<SyncOptions, CliError> {
         input: TerminalInput::source(report.screen()).filter(|_| !args.announce),
         announces: args.announce,
     })
+}
+
+fn after_death(args: &SyncArgs) -> Result<AfterDeath, CliError> {
+    match (args.on_kernel_death, args.restarts) {
+        (None, None | Some(0)) | (Some(OnKernelDeathArg::Leave), None) => Ok(AfterDeath::Leave),
+        (Some(OnKernelDeathArg::Restart), None) => Ok(AfterDeath::Restart),
+        (None | Some(OnKernelDeathArg::Rerun), restarts) => Ok(AfterDeath::Rerun(restarts.unwrap_or(RESTARTS))),
+        (Some(OnKernelDeathArg::Leave | OnKernelDeathArg::Restart), Some(_)) => Err(CliError::usage(
+            "--restarts is about `--on-kernel-death rerun`, and something else is asked for",
+        )),
+    }
 }
 
 fn offload(args: &SyncAssetsArgs) -> Result<Option<Offload>, CliError> {

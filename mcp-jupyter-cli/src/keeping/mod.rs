@@ -21,7 +21,7 @@ use crate::report::Report;
 
 pub(crate) use self::catch_up::newest;
 pub(crate) use self::memory::MemoryLimits;
-pub(crate) use self::sync::{Sync, SyncOptions};
+pub(crate) use self::sync::{AfterDeath, Sync, SyncOptions};
 
 /// The sessions in the folder that is named, or in the user's own.
 pub(crate) async fn open(args: &StateArgs, local: LocalProvisioner) -> Result<KeptSessions, CliError> {

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use mcp_jupyter_core::engine::{
-    FinishedRun, InputSource, KeptSessions, Offload, OnError, OnKernelDeath, OpenedSession, Run, RunEvent, SessionRun,
-    Turn, resolve_target,
+    FinishedRun, InputSource, KeptSessions, Offload, OnError, OnKernelDeath, OpenedSession, Run, RunEvent, RunOutcome,
+    SessionRun, Turn, resolve_target,
 };
 use mcp_jupyter_core::kernel::LaunchRequest;
 use mcp_jupyter_core::kernel::kept::KeptKernel;
@@ -21,15 +21,27 @@ use crate::job::Destination;
 use crate::report::{Report, Reporter};
 use crate::signals::Stops;
 
+/// What happens where the kernel dies while it executes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum AfterDeath {
+    /// The run ends.
+    #[default]
+    Leave,
+    /// The run ends, and a new kernel is started.
+    Restart,
+    /// The run goes on with a new kernel, so many times.
+    Rerun(u32),
+}
+
 /// How to execute.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct SyncOptions {
     pub(crate) mode: Mode,
     pub(crate) targets: Vec<String>,
     pub(crate) allow_expensive: bool,
     pub(crate) cell_timeout: Option<Duration>,
     pub(crate) on_error: OnError,
-    pub(crate) restarts: u32,
+    pub(crate) after_death: AfterDeath,
     pub(crate) memory: MemoryLimits,
     pub(crate) offload: Option<Offload>,
     pub(crate) input: Option<Arc<dyn InputSource>>,
@@ -62,25 +74,47 @@ impl Sync<'_> {
     /// `launch` gives.
     pub(crate) async fn run(
         mut self,
-        launch: impl AsyncFnOnce(&Notebook) -> Result<LaunchRequest, CliError>,
+        launch: impl AsyncFn(&Notebook) -> Result<LaunchRequest, CliError>,
         idle_timeout: Option<Duration>,
     ) -> Result<Exit, CliError> {
-        let opened = match self.open(launch, idle_timeout).await? {
+        let opened = match self.open(&launch, idle_timeout).await? {
             Ok(opened) => opened,
             Err(exit) => return Ok(exit),
         };
         let notebook = newest(self.sessions, self.record).await?;
         let run = opened.session.run(Arc::clone(&notebook), self.request(&notebook)?)?;
-        let finished = self.follow(run, &notebook, &opened.kernel).await;
+        let outcome = self.follow(run, &notebook, &opened.kernel).await.summary.outcome;
         opened.session.detach().await;
-        Ok(finished.summary.outcome.as_ref().map_or(Exit::Failed, Exit::from))
+        drop(opened.kernel);
+        if let (Some(RunOutcome::KernelDied { .. }), AfterDeath::Restart) = (&outcome, self.options.after_death) {
+            self.replace(launch, idle_timeout).await?;
+        }
+        Ok(outcome.as_ref().map_or(Exit::Failed, Exit::from))
+    }
+
+    /// Starts a new kernel in the place of one that has died.
+    async fn replace(
+        &mut self,
+        launch: impl AsyncFn(&Notebook) -> Result<LaunchRequest, CliError>,
+        idle_timeout: Option<Duration>,
+    ) -> Result<(), CliError> {
+        let dead = self.sessions.store().get(&self.record.id).await?;
+        self.sessions.remove_kernel(&dead).await?;
+        if let Ok(opened) = self.start(launch, idle_timeout).await? {
+            self.report.remark(&format!(
+                "started a new kernel, on which nothing was executed: {}",
+                opened.kernel
+            ));
+            opened.session.detach().await;
+        }
+        Ok(())
     }
 
     /// The session with its kernel, a new one where there is none, after what was left on it was taken up. None where that
     /// has ended badly, or somebody has asked to stop: then the exit code.
     pub(crate) async fn open(
         &mut self,
-        launch: impl AsyncFnOnce(&Notebook) -> Result<LaunchRequest, CliError>,
+        launch: impl AsyncFn(&Notebook) -> Result<LaunchRequest, CliError>,
         idle_timeout: Option<Duration>,
     ) -> Result<Result<OpenedSession, Exit>, CliError> {
         let TakenUp { opened: living, exit } = self.take_up().await?;
@@ -90,16 +124,12 @@ impl Sync<'_> {
         if let Some(stop) = self.stops.now() {
             return Ok(Err(stop.cause().into()));
         }
-        if let Some(living) = living {
-            return Ok(Ok(living));
-        }
-        let launch = launch(&*newest(self.sessions, self.record).await?).await?;
-        let record = self.sessions.store().get(&self.record.id).await?;
-        let mut early = self.stops.clone();
-        let opened = tokio::select! {
-            biased;
-            stop = early.first() => return Ok(Err(stop.cause().into())),
-            opened = self.sessions.start(&self.turn, &record, launch, idle_timeout) => opened?,
+        let opened = match living {
+            Some(living) => return Ok(Ok(living)),
+            None => match self.start(launch, idle_timeout).await? {
+                Ok(opened) => opened,
+                Err(stopped) => return Ok(Err(stopped)),
+            },
         };
         match catch_up(self, &opened).await? {
             None | Some(Exit::Ok) => Ok(Ok(opened)),
@@ -107,6 +137,22 @@ impl Sync<'_> {
                 opened.session.detach().await;
                 Ok(Err(exit))
             }
+        }
+    }
+
+    /// The session with a new kernel; none where somebody asks to stop before.
+    async fn start(
+        &mut self,
+        launch: impl AsyncFn(&Notebook) -> Result<LaunchRequest, CliError>,
+        idle_timeout: Option<Duration>,
+    ) -> Result<Result<OpenedSession, Exit>, CliError> {
+        let launch = launch(&*newest(self.sessions, self.record).await?).await?;
+        let record = self.sessions.store().get(&self.record.id).await?;
+        let mut early = self.stops.clone();
+        tokio::select! {
+            biased;
+            stop = early.first() => Ok(Err(stop.cause().into())),
+            opened = self.sessions.start(&self.turn, &record, launch, idle_timeout) => Ok(Ok(opened?)),
         }
     }
 
@@ -151,9 +197,9 @@ impl Sync<'_> {
             allow_expensive: options.allow_expensive,
             cell_timeout: options.cell_timeout,
             on_error: options.on_error,
-            on_kernel_death: match options.restarts {
-                0 => OnKernelDeath::Stop,
-                times => OnKernelDeath::Restart(times),
+            on_kernel_death: match options.after_death {
+                AfterDeath::Leave | AfterDeath::Restart => OnKernelDeath::Stop,
+                AfterDeath::Rerun(times) => OnKernelDeath::Restart(times),
             },
             stored_in: Some(self.sessions.stored_in(self.record)),
             offload: options.offload.clone(),

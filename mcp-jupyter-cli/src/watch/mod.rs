@@ -14,7 +14,7 @@ use mcp_jupyter_core::engine::{
 };
 use mcp_jupyter_core::kernel::kept::KeptKernel;
 use mcp_jupyter_core::model::{CellRef, SessionId};
-use mcp_jupyter_core::scheduler::{Mode, StaleKind, StaleReason};
+use mcp_jupyter_core::scheduler::{StaleKind, StaleReason};
 use mcp_jupyter_core::session::SessionRecord;
 use mcp_jupyter_core::session::notebook::{Durability, Notebook};
 
@@ -22,7 +22,7 @@ use crate::args::WatchArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::job::{Destination, Kernels};
-use crate::keeping::{self, MemoryLimits, Sync, SyncOptions};
+use crate::keeping::{self, Sync, SyncOptions};
 use crate::preview::explain;
 use crate::report::{Report, Reporter};
 use crate::signals::{Stop, Stops};
@@ -147,16 +147,12 @@ impl Watch<'_> {
             sessions: self.sessions,
             record,
             options: SyncOptions {
-                mode: Mode::Smart,
                 targets: execution.targets.clone(),
                 allow_expensive: execution.allow_expensive,
                 cell_timeout: execution.timeout,
                 on_error: execution.on_error.policy(),
-                restarts: 0,
-                memory: MemoryLimits::default(),
-                offload: None,
                 input: self.input.clone(),
-                announces: false,
+                ..SyncOptions::default()
             },
             report: self.report,
             stops: self.stops.clone(),

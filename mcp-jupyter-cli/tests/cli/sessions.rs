@@ -283,6 +283,29 @@ fn a_kernel_that_dies_in_a_run_is_restarted_where_that_is_asked_for() {
 }
 
 #[test]
+fn a_kernel_that_dies_is_replaced_where_that_is_asked_for() {
+    let Some(lab) = Keeping::new(&["x = 1", "import os\nos._exit(3)"]) else {
+        return;
+    };
+    let died = lab.run(&["sync", "in.ipynb", "--on-kernel-death", "restart"]);
+    assert_eq!(died.code, 5, "{}", died.stderr);
+    assert!(
+        died.stderr
+            .contains("started a new kernel, on which nothing was executed"),
+        "{}",
+        died.stderr
+    );
+    let shown = lab.run(&["kernels", "--json"]);
+    let kernels: Value = serde_json::from_str(&shown.stdout).unwrap();
+    assert_eq!(kernels["running"].as_array().map(Vec::len), Some(1), "{}", shown.stdout);
+    lab.edit(1, "print(x)");
+    let synced = lab.run(&["sync", "in.ipynb", "--on-kernel-death", "rerun"]);
+    assert_eq!((synced.code, lab.printed(1).as_str()), (0, "1\n"), "{}", synced.stderr);
+    let refused = lab.run(&["sync", "in.ipynb", "--on-kernel-death", "leave", "--restarts", "2"]);
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+}
+
+#[test]
 fn a_kernel_that_grows_is_warned_of_and_ended() {
     let Some(lab) = Keeping::new(&["x = bytearray(300 << 20)\nimport time\nwhile True:\n    time.sleep(0.1)"]) else {
         return;
