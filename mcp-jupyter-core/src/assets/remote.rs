@@ -20,7 +20,8 @@ use super::{AssetError, AssetMetadata, AssetStore, ByteStream, Reference, Staged
 use crate::model::Digest;
 use crate::rpc::pb::asset_service_client::AssetServiceClient;
 use crate::rpc::{
-    Attempt, ClientSettings, Endpoint, Link, Malformed, Trouble, all, is_away, pb, required, timestamp, to_timestamp,
+    Attempt, ClientSettings, Endpoint, Link, Malformed, Trouble, all, cause, is_away, pb, required, timestamp,
+    to_timestamp,
 };
 
 /// How many bytes are sent in a message.
@@ -117,7 +118,7 @@ fn error(store: &str, action: &str, trouble: Trouble) -> AssetError {
         Trouble::Away(status) => AssetError::Unavailable {
             store,
             action,
-            source: status.into(),
+            source: cause(&status).into(),
         },
         Trouble::Denied(status) => AssetError::Denied {
             store,

@@ -12,7 +12,7 @@ use crate::kernel::kept::{KeeperProgram, KeptKernel, KeptProvisioner, KeptRecord
 use crate::kernel::local::LocalProvisioner;
 use crate::kernel::{Death, Kernel, KernelError, KernelState, LaunchRequest};
 use crate::model::SessionId;
-use crate::scheduler::{Journal, KernelEpoch, LocalScheduler, SqliteJournal};
+use crate::scheduler::{Journal, KernelEpoch, LocalScheduler, RunRecord, Scheduler, SchedulerError, SqliteJournal};
 use crate::session::{KernelBinding, LocalSessions, SessionError, SessionRecord, SessionStore};
 
 use super::request::{Attachment, with_history_in_memory};
@@ -38,6 +38,8 @@ pub struct KeptSessions {
     store: Arc<dyn SessionStore>,
     kernels: KeptProvisioner,
     journal: Arc<dyn Journal>,
+    /// One over the journal if none.
+    scheduler: Option<Arc<dyn Scheduler>>,
     most_kernels: usize,
 }
 
@@ -79,6 +81,7 @@ impl KeptSessions {
             store: Arc::new(store),
             kernels: KeptProvisioner::new(local, keeper, folder.join("kernels")),
             journal: Arc::new(journal),
+            scheduler: None,
             most_kernels: MOST_KERNELS,
         })
     }
@@ -87,6 +90,13 @@ impl KeptSessions {
     #[must_use]
     pub fn with_kernel_limit(mut self, most_kernels: usize) -> Self {
         self.most_kernels = most_kernels;
+        self
+    }
+
+    /// Has this scheduler plan and journal the runs, instead of one in this process over the folder's journal.
+    #[must_use]
+    pub fn with_scheduler(mut self, scheduler: Arc<dyn Scheduler>) -> Self {
+        self.scheduler = Some(scheduler);
         self
     }
 
@@ -100,9 +110,23 @@ impl KeptSessions {
         &self.kernels
     }
 
-    /// What is kept of runs.
+    /// What is kept of runs in the folder; none of those of another scheduler.
     pub fn journal(&self) -> &Arc<dyn Journal> {
         &self.journal
+    }
+
+    /// The runs of a session that are known, oldest first.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read, or the scheduler not be asked.
+    pub async fn runs(&self, id: &SessionId) -> Result<Vec<RunRecord>, Error> {
+        let Some(scheduler) = &self.scheduler else {
+            return Ok(self.journal.runs(id).await?);
+        };
+        match scheduler.runs(id).await {
+            Err(SchedulerError::NoSuchSession { .. }) => Ok(Vec::new()),
+            runs => Ok(runs?),
+        }
     }
 
     /// Where results of runs of a session go.
@@ -243,8 +267,9 @@ impl KeptSessions {
         is_new: bool,
     ) -> OpenedSession {
         let kernel = Arc::new(kernel);
-        let scheduler = LocalScheduler::new(Arc::clone(&self.journal));
-        let engine = Engine::new(Arc::new(self.kernels.clone())).with_scheduler(Arc::new(scheduler));
+        let own = || Arc::new(LocalScheduler::new(Arc::clone(&self.journal))) as Arc<dyn Scheduler>;
+        let scheduler = self.scheduler.clone().unwrap_or_else(own);
+        let engine = Engine::new(Arc::new(self.kernels.clone())).with_scheduler(scheduler);
         let session = engine.attach(Attachment {
             kernel: Arc::<KeptKernel>::clone(&kernel),
             spec: binding.spec,
@@ -302,6 +327,9 @@ impl KeptSessions {
     /// Where the store or the journal cannot be used.
     pub async fn forget(&self, id: &SessionId) -> Result<(), Error> {
         self.journal.forget(id).await?;
+        if let Some(scheduler) = &self.scheduler {
+            scheduler.forget(id).await?;
+        }
         self.store.close(id).await?;
         let _ = std::fs::remove_file(self.folder.join("turns").join(id.as_str()));
         Ok(())

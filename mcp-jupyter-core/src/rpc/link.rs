@@ -201,7 +201,7 @@ pub(crate) fn is_away(status: &Status) -> bool {
 }
 
 /// What has happened, in a few words.
-fn cause(status: &Status) -> String {
+pub(crate) fn cause(status: &Status) -> String {
     use std::error::Error as _;
 
     let mut cause: &dyn std::error::Error = status;

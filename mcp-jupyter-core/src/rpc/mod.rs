@@ -34,7 +34,7 @@ pub use away::WhenAway;
 pub(crate) use convert::{Malformed, all, duration, malformed, required, timestamp, to_duration, to_timestamp};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use link::ClientSettings;
-pub(crate) use link::{Attempt, Link, Trouble, is_away};
+pub(crate) use link::{Attempt, Link, Trouble, cause, is_away};
 pub use listener::{ListenAddress, ListenError, Listener};
 pub(crate) use server::LARGEST_MESSAGE;
 pub use server::{ServeError, Server, ServerSettings};

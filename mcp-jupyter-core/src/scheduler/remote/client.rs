@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::model::{RunId, SessionId};
 use crate::rpc::pb::scheduler_service_client::SchedulerServiceClient;
-use crate::rpc::{Attempt, LARGEST_MESSAGE, Link, Malformed, Trouble, pb};
+use crate::rpc::{Attempt, LARGEST_MESSAGE, Link, Malformed, Trouble, cause, pb};
 use crate::scheduler::SchedulerError;
 use crate::scheduler::convert::from_status;
 
@@ -22,6 +22,7 @@ pub(super) struct Client {
     link: Link,
     name: String,
     id: String,
+    observes: bool,
     table: Mutex<Table>,
     /// The runs that are not waited for any more.
     given_up: watch::Sender<HashSet<RunId>>,
@@ -88,11 +89,12 @@ impl Service {
 }
 
 impl Client {
-    pub(super) fn new(link: Link, name: String) -> Self {
+    pub(super) fn new(link: Link, name: String, observes: bool) -> Self {
         Self {
             link,
             name,
             id: Uuid::new_v4().to_string(),
+            observes,
             table: Mutex::default(),
             given_up: watch::Sender::default(),
             telling: tokio::sync::Mutex::default(),
@@ -117,6 +119,7 @@ impl Client {
             session_id: session.as_str().to_owned(),
             held_runs,
             client_id: self.id.clone(),
+            observes: self.observes,
         }
     }
 
@@ -263,7 +266,7 @@ pub(super) fn error(scheduler: &str, action: &str, trouble: Trouble) -> Schedule
         Trouble::Away(status) => SchedulerError::Unavailable {
             scheduler,
             action,
-            source: status.into(),
+            source: cause(&status).into(),
         },
         Trouble::Denied(status) => SchedulerError::Denied {
             scheduler,

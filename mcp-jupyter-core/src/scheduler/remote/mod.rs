@@ -40,11 +40,23 @@ impl RemoteScheduler {
     /// [`SchedulerError::Unavailable`] where nobody answers, [`SchedulerError::Unsupported`] where that is no scheduler
     /// service or one of another time, [`SchedulerError::Denied`] where it does not let us in.
     pub async fn connect(endpoint: Endpoint, settings: &ClientSettings) -> Result<Self, SchedulerError> {
+        Self::open(endpoint, settings, false).await
+    }
+
+    /// Connects to the service only to look: what a crash has left stays for whoever takes it up.
+    ///
+    /// # Errors
+    /// As [`RemoteScheduler::connect`].
+    pub async fn observe(endpoint: Endpoint, settings: &ClientSettings) -> Result<Self, SchedulerError> {
+        Self::open(endpoint, settings, true).await
+    }
+
+    async fn open(endpoint: Endpoint, settings: &ClientSettings, observes: bool) -> Result<Self, SchedulerError> {
         let name = format!("the scheduler service at {endpoint}");
         let link = Link::open(endpoint, pb::ServiceKind::Scheduler, settings).await;
         let link = link.map_err(|trouble| client::error(&name, "connect", trouble))?;
         Ok(Self {
-            client: Arc::new(Client::new(link, name)),
+            client: Arc::new(Client::new(link, name, observes)),
             alive: Arc::default(),
         })
     }

@@ -82,12 +82,12 @@ impl Runs {
             let mut runs = session.held_runs.iter();
             runs.any(|run| !table.held.contains_key(&RunId::from(run.as_str())))
         };
-        if !self.with(is_missing) {
+        if !session.observes && !self.with(is_missing) {
             return Ok(());
         }
         let id = SessionId::from(session.session_id.as_str());
         let _turn = self.turn(&id).await;
-        if !self.with(is_missing) {
+        if !session.observes && !self.with(is_missing) {
             return Ok(());
         }
         match self.scheduler.resume(&id).await {
