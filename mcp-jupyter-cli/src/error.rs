@@ -3,6 +3,8 @@ use std::path::PathBuf;
 use mcp_jupyter_core::Error;
 use mcp_jupyter_core::ErrorKind;
 use mcp_jupyter_core::assets::AssetError;
+use mcp_jupyter_core::rpc::{ListenError, ServeError};
+use mcp_jupyter_core::scheduler::SchedulerError;
 use mcp_jupyter_core::session::SessionError;
 
 use crate::exit::Exit;
@@ -37,6 +39,12 @@ pub(crate) enum CliError {
     /// The system gives us no threads.
     #[error("cannot start threads: {source}")]
     Threads { source: std::io::Error },
+    /// A service cannot listen.
+    #[error("{}", chain(.0))]
+    Listen(#[from] ListenError),
+    /// A service cannot serve.
+    #[error("{}", chain(.0))]
+    Serve(#[from] ServeError),
     /// Anything else that the library could not do.
     #[error("{}", chain(.0))]
     Core(#[from] Error),
@@ -72,6 +80,8 @@ impl CliError {
             | Self::Watch { .. }
             | Self::Threads { .. }
             | Self::Assets(_)
+            | Self::Listen(_)
+            | Self::Serve(_)
             | Self::Core(_) => None,
         }
     }
@@ -86,14 +96,20 @@ impl CliError {
 
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Usage { .. } | Self::Assets(AssetError::Invalid { .. }) => Exit::Usage,
+            Self::Usage { .. }
+            | Self::Assets(AssetError::Invalid { .. })
+            | Self::Serve(ServeError::Unprotected { .. })
+            | Self::Core(Error::Scheduler(SchedulerError::Unsupported { .. })) => Exit::Usage,
             Self::Input { .. } => Exit::BadNotebook,
             Self::NoKernel { .. } | Self::KernelNotNamed { .. } => Exit::KernelStart,
+            Self::Assets(AssetError::Unavailable { .. }) => Exit::Unavailable,
             Self::Output { .. }
             | Self::Signals { .. }
             | Self::Watch { .. }
             | Self::Threads { .. }
-            | Self::Assets(_) => Exit::Failed,
+            | Self::Assets(_)
+            | Self::Listen(_)
+            | Self::Serve(_) => Exit::Failed,
             Self::Core(error) => error.kind().into(),
         }
     }
@@ -105,7 +121,12 @@ impl CliError {
             Self::NoKernel { source, .. } | Self::Core(source) => source.kind(),
             Self::Assets(source) => source.kind(),
             Self::KernelNotNamed { .. } => ErrorKind::NotFound,
-            Self::Output { .. } | Self::Signals { .. } | Self::Watch { .. } | Self::Threads { .. } => ErrorKind::Io,
+            Self::Output { .. }
+            | Self::Signals { .. }
+            | Self::Watch { .. }
+            | Self::Threads { .. }
+            | Self::Listen(_)
+            | Self::Serve(_) => ErrorKind::Io,
         }
     }
 }

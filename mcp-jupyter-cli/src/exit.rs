@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     KernelStart,
     KernelDied,
     TimedOut,
+    /// A service or store that was asked for does not answer.
+    Unavailable,
     Interrupted,
     Terminated,
 }
@@ -31,6 +33,7 @@ impl Exit {
             Self::KernelStart => 4,
             Self::KernelDied => 5,
             Self::TimedOut => 6,
+            Self::Unavailable => 7,
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }
@@ -46,6 +49,7 @@ impl Exit {
             Self::KernelStart,
             Self::KernelDied,
             Self::TimedOut,
+            Self::Unavailable,
             Self::Interrupted,
             Self::Terminated,
         ];
@@ -77,7 +81,8 @@ impl From<ErrorKind> for Exit {
             ErrorKind::InvalidRequest => Self::Usage,
             ErrorKind::Corrupt => Self::BadNotebook,
             ErrorKind::KernelDied => Self::KernelDied,
-            ErrorKind::Conflict | ErrorKind::Io | ErrorKind::Unavailable => Self::Failed,
+            ErrorKind::Unavailable => Self::Unavailable,
+            ErrorKind::Conflict | ErrorKind::Io => Self::Failed,
         }
     }
 }

@@ -13,6 +13,7 @@ mod keeping;
 mod mcp;
 mod preview;
 mod report;
+mod services;
 mod signals;
 mod telemetry;
 mod watch;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use self::args::{Cli, Command, ServerCli};
+use self::args::{AssetServiceCli, AssetsCommand, Cli, Command, SchedulerCommand, SchedulerServiceCli, ServerCli};
 use self::error::CliError;
 use self::exit::Exit;
 
@@ -53,7 +54,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Restore(args) => on_runtime(commands::restore(args)),
         Command::Serve(args) => on_threads(mcp::serve(*args)),
         Command::Papermill(args) => on_runtime(commands::papermill(*args)),
-        Command::Assets(args) => on_runtime(commands::assets(args.command)),
+        Command::Assets(args) => match args.command {
+            AssetsCommand::Serve(args) => on_threads(commands::serve_assets(args)),
+            command => on_runtime(commands::assets(command)),
+        },
+        Command::Scheduler(args) => match args.command {
+            SchedulerCommand::Serve(args) => on_threads(commands::serve_scheduler(args)),
+        },
         Command::Inspect(args) => commands::inspect(&args),
         Command::Kernels(args) => on_runtime(commands::kernels(args)),
         Command::Doctor(args) => on_runtime(commands::doctor(args)),
@@ -70,12 +77,35 @@ pub fn main_of_server(arguments: impl IntoIterator<Item = OsString>) -> ExitCode
     if arguments.get(1).is_some_and(|first| first == "keep") {
         return main(arguments);
     }
-    let cli = match ServerCli::try_parse_from(arguments) {
-        Ok(cli) => cli,
-        Err(error) => return report::show_usage(&error).into(),
-    };
-    telemetry::init();
-    finish(on_threads(mcp::serve(cli.serve)))
+    on_program(arguments, |cli: ServerCli| on_threads(mcp::serve(cli.serve)))
+}
+
+/// Runs the scheduler service that `arguments` describe, the program's name first, and gives the exit code.
+pub fn main_of_scheduler_service(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    on_program(arguments, |cli: SchedulerServiceCli| {
+        on_threads(commands::serve_scheduler(cli.args))
+    })
+}
+
+/// Runs the asset service that `arguments` describe, the program's name first, and gives the exit code.
+pub fn main_of_asset_service(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    on_program(arguments, |cli: AssetServiceCli| {
+        on_threads(commands::serve_assets(cli.args))
+    })
+}
+
+/// Does what the arguments of a program with a single purpose ask for.
+fn on_program<C: Parser>(
+    arguments: impl IntoIterator<Item = OsString>,
+    run: impl FnOnce(C) -> Result<Exit, CliError>,
+) -> ExitCode {
+    match C::try_parse_from(arguments) {
+        Ok(cli) => {
+            telemetry::init();
+            finish(run(cli))
+        }
+        Err(error) => report::show_usage(&error).into(),
+    }
 }
 
 fn finish(done: Result<Exit, CliError>) -> ExitCode {

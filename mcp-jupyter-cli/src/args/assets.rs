@@ -6,6 +6,7 @@ use mcp_jupyter_core::assets::reading::LineRange;
 use mcp_jupyter_core::model::Digest;
 
 use super::mcp_jupyter::EXIT_CODES;
+use super::services::{AssetServiceArgs, ConnectionArgs};
 use super::values::{byte_range, duration, pixels, size};
 
 /// Look after the large outputs that `run --assets` has taken out of notebooks
@@ -28,14 +29,19 @@ pub(crate) enum AssetsCommand {
     Verify(VerifyArgs),
     Prune(PruneArgs),
     Usage(StoreArgs),
+    Serve(AssetServiceArgs),
 }
 
 /// List all assets, with what refers to them
 #[derive(Debug, Args)]
 pub(crate) struct StoreArgs {
-    /// The store: a folder, `file://`, `s3://`, `gs://` or `az://`
-    #[arg(long, value_name = "URL")]
+    /// The store: a folder, `file://`, `s3://`, `gs://`, `az://`, or an asset service, `grpc://`, `grpcs://` or
+    /// `grpc+unix://`
+    #[arg(long, value_name = "URL", env = "MCP_JUPYTER_ASSETS")]
     pub(crate) store: String,
+
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
 
     /// Print JSON
     #[arg(long)]

@@ -9,6 +9,7 @@ use super::papermill::PapermillArgs;
 use super::plan::{GraphArgs, PlanArgs};
 use super::run::RunArgs;
 use super::serve::ServeArgs;
+use super::services::SchedulerArgs;
 use super::sessions::{
     InterruptArgs, RestartArgs, RunStatusArgs, SessionsArgs, StartArgs, StateArgs, StopArgs, SyncArgs,
 };
@@ -41,6 +42,7 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     Papermill(Box<PapermillArgs>),
     Assets(AssetsArgs),
+    Scheduler(SchedulerArgs),
     Inspect(InspectArgs),
     Kernels(KernelsArgs),
     Doctor(DoctorArgs),
@@ -58,11 +60,15 @@ Exit codes:
   4    there is no such kernel, or it did not start
   5    the kernel died
   6    a cell or the run took longer than allowed
+  7    a service or store that was asked for does not answer
   130  interrupted (Ctrl-C)
   143  terminated (SIGTERM)
 
 Environment:
   MCP_JUPYTER_STATE_DIR   where sessions and their kernels are kept
+  MCP_JUPYTER_SCHEDULER   the scheduler service to use, as `--scheduler`
+  MCP_JUPYTER_ASSETS      the store of large outputs to use, as `--assets`
+  MCP_JUPYTER_SERVICE_TOKEN   the token that services ask for
   NO_COLOR, FORCE_COLOR   never, or always, colour tracebacks and messages
   MCP_JUPYTER_LOG         what to log on stderr, such as `info` or `mcp_jupyter_core=debug` (default: warn)";
 

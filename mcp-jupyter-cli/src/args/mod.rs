@@ -7,6 +7,7 @@ mod papermill;
 mod plan;
 mod run;
 mod serve;
+mod services;
 mod sessions;
 mod values;
 mod watch;
@@ -21,8 +22,12 @@ pub(crate) use papermill::{LogLevel, PapermillArgs};
 pub(crate) use plan::{GraphArgs, GraphFormat, PlanArgs, PlanFormat, PlanRequestArgs, PreviewArgs};
 pub(crate) use run::{DestinationArgs, DisplayArgs, KernelArgs, ParameterArgs, RedactArg, RunArgs, TransportArg};
 pub(crate) use serve::{ServeArgs, ServerCli};
+pub(crate) use services::{
+    AssetServiceArgs, AssetServiceCli, ConnectionArgs, ProtectionArgs, SchedulerCommand, SchedulerServiceArgs,
+    SchedulerServiceCli, ServiceArgs, WhenAwayArg,
+};
 pub(crate) use sessions::{
     AttachArgs, InterruptArgs, ListSessionsArgs, OnKernelDeathArg, RecoverArgs, RestartArgs, RunStatusArgs,
-    SessionsArgs, SessionsCommand, ShowSessionArgs, StartArgs, StateArgs, StopArgs, SyncArgs, SyncAssetsArgs,
+    SessionsArgs, SessionsCommand, ShowSessionArgs, StartArgs, StateArgs, StopArgs, SyncArgs,
 };
 pub(crate) use watch::WatchArgs;

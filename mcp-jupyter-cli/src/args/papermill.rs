@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::mcp_jupyter::EXIT_CODES;
 use super::run::ParameterArgs;
+use super::services::ServiceArgs;
 
 /// Run one notebook, with papermill's command line
 #[derive(Debug, Args)]
@@ -113,6 +114,13 @@ pub(crate) struct PapermillArgs {
     /// Do not (the default)
     #[arg(long, overrides_with = "report_mode")]
     pub(crate) no_report_mode: bool,
+
+    /// Put outputs that are too large for a notebook into this store, a folder or a URL, and leave previews
+    #[arg(long, value_name = "URL", env = "MCP_JUPYTER_ASSETS")]
+    pub(crate) assets: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) services: ServiceArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]

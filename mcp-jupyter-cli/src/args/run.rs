@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use mcp_jupyter_core::engine::{OnError, SavePolicy};
 
 use super::mcp_jupyter::EXIT_CODES;
+use super::services::ServiceArgs;
 use super::values::{duration, save_policy, size, variable};
 
 /// Run notebooks
@@ -30,6 +31,9 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     pub(crate) control: ControlArgs,
+
+    #[command(flatten)]
+    pub(crate) services: ServiceArgs,
 
     #[command(flatten)]
     pub(crate) display: DisplayArgs,
@@ -68,7 +72,7 @@ pub(crate) struct DestinationArgs {
 
     /// Put outputs that are too large for a notebook into this store, a folder or a URL, and leave previews; see
     /// `mcp-jupyter assets`
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "MCP_JUPYTER_ASSETS")]
     pub(crate) assets: Option<String>,
 
     /// From which size on outputs are too large, such as `100k` or `2M` [default: 64 KiB of text, 256 KiB of binary data]

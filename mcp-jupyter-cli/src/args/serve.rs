@@ -43,7 +43,7 @@ pub(crate) struct ServeArgs {
 
     /// Where outputs go that are too large for a notebook, a folder or a URL; `none` keeps them in it [default: a folder
     /// beside the state of sessions]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "MCP_JUPYTER_ASSETS")]
     pub(crate) assets: Option<String>,
 
     /// Interrupt a run whose request the client cancels; otherwise only the waiting ends

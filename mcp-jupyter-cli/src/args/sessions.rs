@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::mcp_jupyter::EXIT_CODES;
 use super::plan::{PlanRequestArgs, TARGETS};
 use super::run::{DisplayArgs, KernelArgs, OnErrorArg};
+use super::services::ServiceArgs;
 use super::values::{duration, size};
 
 /// Where sessions are kept.
@@ -15,6 +16,9 @@ pub(crate) struct StateArgs {
     /// platform's]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) services: ServiceArgs,
 }
 
 /// Start a kernel for a notebook that lives on, until it is stopped or has been idle for long
@@ -138,7 +142,7 @@ pub(crate) enum OnKernelDeathArg {
 #[derive(Debug, Args)]
 pub(crate) struct SyncAssetsArgs {
     /// Put outputs that are too large for a notebook into this store, a folder or a URL, and leave previews
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "MCP_JUPYTER_ASSETS")]
     pub(crate) assets: Option<String>,
 
     /// From which size on outputs are too large, such as `100k` or `2M`

@@ -6,7 +6,7 @@ use clap::Args;
 use super::mcp_jupyter::EXIT_CODES;
 use super::plan::TARGETS;
 use super::run::{DisplayArgs, KernelArgs, OnErrorArg};
-use super::sessions::{IdleArgs, StateArgs};
+use super::sessions::{IdleArgs, StateArgs, SyncAssetsArgs};
 use super::values::duration;
 
 /// Keep a kernel for a notebook, and execute at every save what the edit has made stale
@@ -32,6 +32,9 @@ pub(crate) struct WatchArgs {
 
     #[command(flatten)]
     pub(crate) state: StateArgs,
+
+    #[command(flatten)]
+    pub(crate) assets: SyncAssetsArgs,
 
     #[command(flatten)]
     pub(crate) display: DisplayArgs,

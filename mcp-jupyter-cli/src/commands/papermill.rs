@@ -11,6 +11,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::job::{Batch, Cwd, Destination, Input, Job, Kernels, Options, PapermillWanted, path_values, run_batch};
 use crate::report::{Mode, Report, StreamFiles};
+use crate::services;
 use crate::signals::Stops;
 
 use super::inspect::inspect;
@@ -43,7 +44,7 @@ pub(crate) async fn papermill(args: PapermillArgs) -> Result<Exit, CliError> {
         input: Input::new(input),
         destination,
     }];
-    let options = options(args, values)?;
+    let options = options(args, values).await?;
     Ok(run_batch(
         Batch {
             jobs,
@@ -126,7 +127,9 @@ fn mode(args: &PapermillArgs, to_stdout: bool) -> Mode {
     }
 }
 
-fn options(args: PapermillArgs, parameters: JsonMap) -> Result<Options, CliError> {
+async fn options(args: PapermillArgs, parameters: JsonMap) -> Result<Options, CliError> {
+    let scheduler = services::scheduler(&args.services).await?;
+    let offload = services::offload(args.assets.as_deref(), None, &args.services.connection).await?;
     Ok(Options {
         parameters,
         kernels: Kernels::new(args.kernel, None, None),
@@ -145,7 +148,8 @@ fn options(args: PapermillArgs, parameters: JsonMap) -> Result<Options, CliError
         } else {
             SavePolicy::EveryCell
         },
-        offload: None,
+        offload,
+        scheduler,
         redactor: None,
         strip_timing: false,
         input: None,

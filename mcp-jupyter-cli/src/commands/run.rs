@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use mcp_jupyter_core::engine::{CellNames, Offload, OnError};
+use mcp_jupyter_core::engine::{CellNames, OnError};
 use mcp_jupyter_core::kernel::local::Transport;
 use mcp_jupyter_core::model::JsonMap;
 use mcp_jupyter_core::redaction::Redactor;
@@ -11,6 +11,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::job::{Batch, Cwd, Input, Job, Kernels, Options, TerminalInput, Wanted, destinations, expand, run_batch};
 use crate::report::{Mode, Report};
+use crate::services;
 use crate::signals::Stops;
 
 /// Runs notebooks.
@@ -20,7 +21,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, CliError> {
     let jobs = jobs(&args, &parameters)?;
     let report = Report::new(mode(&args.display), jobs.len() > 1);
     let at_once = usize::from(args.jobs);
-    let options = options(args, parameters, &jobs, &report)?;
+    let options = options(args, parameters, &jobs, &report).await?;
     Ok(run_batch(Batch { jobs, at_once, options }, &report, stops).await)
 }
 
@@ -94,9 +95,12 @@ pub(super) fn parameters(args: &ParameterArgs, defaults: JsonMap) -> Result<Json
         .map_err(|error| CliError::usage(crate::error::chain(&error)))
 }
 
-fn options(args: RunArgs, parameters: JsonMap, jobs: &[Job], report: &Report) -> Result<Options, CliError> {
+async fn options(args: RunArgs, parameters: JsonMap, jobs: &[Job], report: &Report) -> Result<Options, CliError> {
     let transport = transport(&args.kernel);
     let redactor = redactor(&args);
+    let scheduler = services::scheduler(&args.services).await?;
+    let (assets, threshold) = (args.destination.assets.as_deref(), args.destination.asset_threshold);
+    let offload = services::offload(assets, threshold, &args.services.connection).await?;
     let control = args.control;
     let reads_stdin = jobs.iter().any(|job| job.input == Input::Stdin);
     Ok(Options {
@@ -122,7 +126,8 @@ fn options(args: RunArgs, parameters: JsonMap, jobs: &[Job], report: &Report) ->
         },
         save: args.destination.save,
         strip_timing: args.destination.strip_timing,
-        offload: offload(&args.destination)?,
+        offload,
+        scheduler,
         redactor,
         input: if reads_stdin {
             None
@@ -142,18 +147,6 @@ fn redactor(args: &RunArgs) -> Option<Redactor> {
             .with_environment(std::env::vars_os())
             .with_environment(given),
     )
-}
-
-/// Where outputs go that are too large.
-fn offload(args: &DestinationArgs) -> Result<Option<Offload>, CliError> {
-    let Some(address) = &args.assets else {
-        return Ok(None);
-    };
-    let offload = Offload::new(super::assets::open(address)?);
-    Ok(Some(match args.asset_threshold {
-        Some(threshold) => offload.with_threshold(threshold),
-        None => offload,
-    }))
 }
 
 pub(crate) fn transport(args: &KernelArgs) -> Option<Transport> {

@@ -8,10 +8,15 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::keeping;
 use crate::report;
+use crate::services;
 
 /// Tells what runs are doing, or have done.
 pub(crate) async fn run_status(args: RunStatusArgs) -> Result<Exit, CliError> {
     let sessions = keeping::open_existing(&args.state).await?;
+    let sessions = match services::observed_scheduler(&args.state.services).await? {
+        Some(scheduler) => sessions.with_scheduler(scheduler),
+        None => sessions,
+    };
     let found = match &args.run {
         Some(name) => vec![named(&sessions, name).await?],
         None => latest(&sessions).await?,
@@ -36,13 +41,11 @@ pub(crate) async fn run_status(args: RunStatusArgs) -> Result<Exit, CliError> {
 
 /// The run of an id, or the last one of a notebook.
 async fn named(sessions: &KeptSessions, name: &str) -> Result<(SessionRecord, RunRecord), CliError> {
-    let run = sessions
-        .journal()
-        .run(&name.into())
-        .await
-        .map_err(mcp_jupyter_core::Error::from)?;
-    if let Some((session, run)) = run {
-        return Ok((sessions.store().get(&session).await?, run));
+    for session in sessions.store().list().await? {
+        let runs = sessions.runs(&session.id).await?;
+        if let Some(run) = runs.into_iter().find(|run| run.run_id.as_str() == name) {
+            return Ok((session, run));
+        }
     }
     let record = keeping::find(sessions, name).await?;
     let last = last_run(sessions, &record).await?;
@@ -51,11 +54,7 @@ async fn named(sessions: &KeptSessions, name: &str) -> Result<(SessionRecord, Ru
 }
 
 async fn last_run(sessions: &KeptSessions, record: &SessionRecord) -> Result<Option<RunRecord>, CliError> {
-    let runs = sessions
-        .journal()
-        .runs(&record.id)
-        .await
-        .map_err(mcp_jupyter_core::Error::from)?;
+    let runs = sessions.runs(&record.id).await?;
     Ok(runs.into_iter().next_back())
 }
 

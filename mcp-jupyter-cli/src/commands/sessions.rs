@@ -200,6 +200,7 @@ fn print(message: &Message) {
 async fn recover(args: RecoverArgs) -> Result<Exit, CliError> {
     let stops = Stops::listen()?;
     let sessions = keeping::open_existing(&args.state).await?;
+    let sessions = keeping::scheduled(sessions, &args.state).await?;
     let records = match &args.session {
         Some(name) => vec![keeping::find(&sessions, name).await?],
         None => sessions.store().list().await?,

@@ -20,6 +20,7 @@ pub(crate) async fn start(args: StartArgs) -> Result<Exit, CliError> {
     let kernels = keeping::kernels(&args.kernel);
     let sessions = keeping::open(&args.state, kernels.provisioner().clone()).await?;
     let sessions = sessions.with_kernel_limit(args.idle.max_kernels);
+    let sessions = keeping::scheduled(sessions, &args.state).await?;
     let record = sessions.store().open(&args.notebook).await?;
     let turn = keeping::take_turn(&sessions, &record, &report).await?;
     let mut record = sessions.store().get(&record.id).await?;

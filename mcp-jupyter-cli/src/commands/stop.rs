@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) async fn stop(args: StopArgs) -> Result<Exit, CliError> {
     let stops = Stops::listen()?;
     let sessions = keeping::open_existing(&args.state).await?;
+    let sessions = keeping::scheduled(sessions, &args.state).await?;
     let record = keeping::find(&sessions, &args.session).await?;
     let report = Report::new(mode(&DisplayArgs::default()), false);
     if let Some(kernel) = sessions.observe(&record).await? {

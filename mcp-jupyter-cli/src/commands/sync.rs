@@ -2,15 +2,15 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use mcp_jupyter_core::engine::Offload;
 use mcp_jupyter_core::session::notebook::Notebook;
 
-use crate::args::{OnKernelDeathArg, SyncArgs, SyncAssetsArgs};
+use crate::args::{OnKernelDeathArg, SyncArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::job::{Input, TerminalInput};
 use crate::keeping::{self, AfterDeath, MemoryLimits, Sync, SyncOptions};
 use crate::report::{self, Mode, Report};
+use crate::services;
 use crate::signals::Stops;
 
 use super::run::mode;
@@ -39,13 +39,14 @@ pub(crate) async fn sync(args: SyncArgs) -> Result<Exit, CliError> {
     let kernels = keeping::kernels(&args.kernel);
     let sessions = keeping::open(&args.state, kernels.provisioner().clone()).await?;
     let sessions = sessions.with_kernel_limit(args.idle.max_kernels);
+    let sessions = keeping::scheduled(sessions, &args.state).await?;
     let record = sessions.store().open(&path).await?;
     let turn = keeping::take_turn(&sessions, &record, &report).await?;
     let record = sessions.store().get(&record.id).await?;
     let sync = Sync {
         sessions: &sessions,
         record: &record,
-        options: options(&args, &report)?,
+        options: options(&args, &report).await?,
         report: &report,
         stops,
         turn,
@@ -54,7 +55,8 @@ pub(crate) async fn sync(args: SyncArgs) -> Result<Exit, CliError> {
     sync.run(launch, args.idle.limit()).await
 }
 
-fn options(args: &SyncArgs, report: &Report) -> Result<SyncOptions, CliError> {
+async fn options(args: &SyncArgs, report: &Report) -> Result<SyncOptions, CliError> {
+    let (assets, threshold) = (args.assets.assets.as_deref(), args.assets.asset_threshold);
     Ok(SyncOptions {
         mode: args.plan.mode.into(),
         targets: args.plan.targets.clone(),
@@ -66,7 +68,7 @@ fn options(args: &SyncArgs, report: &Report) -> Result<SyncOptions, CliError> {
             soft: args.memory_warning,
             hard: args.memory_limit,
         },
-        offload: offload(&args.assets)?,
+        offload: services::offload(assets, threshold, &args.state.services.connection).await?,
         input: TerminalInput::source(report.screen()).filter(|_| !args.announce),
         announces: args.announce,
     })
@@ -81,17 +83,6 @@ fn after_death(args: &SyncArgs) -> Result<AfterDeath, CliError> {
             "--restarts is about `--on-kernel-death rerun`, and something else is asked for",
         )),
     }
-}
-
-fn offload(args: &SyncAssetsArgs) -> Result<Option<Offload>, CliError> {
-    let Some(address) = &args.assets else {
-        return Ok(None);
-    };
-    let offload = Offload::new(super::assets::open(address)?);
-    Ok(Some(match args.asset_threshold {
-        Some(threshold) => offload.with_threshold(threshold),
-        None => offload,
-    }))
 }
 
 /// Has another process do it, and passes on the id of its run.

@@ -6,6 +6,7 @@ use crate::exit::Exit;
 use crate::job::{Input, TerminalInput};
 use crate::keeping;
 use crate::report::Report;
+use crate::services;
 use crate::signals::Stops;
 use crate::watch::{Editor, Watch};
 
@@ -27,6 +28,9 @@ pub(crate) async fn watch(args: WatchArgs) -> Result<Exit, CliError> {
     let kernels = keeping::kernels(&args.kernel);
     let sessions = keeping::open(&args.state, kernels.provisioner().clone()).await?;
     let sessions = sessions.with_kernel_limit(args.idle.max_kernels);
+    let sessions = keeping::scheduled(sessions, &args.state).await?;
+    let (assets, threshold) = (args.assets.assets.as_deref(), args.assets.asset_threshold);
+    let offload = services::offload(assets, threshold, &args.state.services.connection).await?;
     let session = sessions.store().open(&args.notebook).await?.id;
     report.remark(&format!("watching {}; Ctrl-C ends it", args.notebook.display()));
     let watch = Watch {
@@ -36,6 +40,7 @@ pub(crate) async fn watch(args: WatchArgs) -> Result<Exit, CliError> {
         session,
         kernels: &kernels,
         input: TerminalInput::source(report.screen()),
+        offload,
         report: &report,
         stops,
         kernel: None,

@@ -20,6 +20,7 @@ use mcp_jupyter_core::engine::{
 use mcp_jupyter_core::kernel::{KernelSpec, LaunchRequest};
 use mcp_jupyter_core::model::JsonMap;
 use mcp_jupyter_core::redaction::Redactor;
+use mcp_jupyter_core::scheduler::Scheduler;
 use mcp_jupyter_core::session::notebook::{Durability, Notebook};
 
 use crate::error::CliError;
@@ -48,6 +49,8 @@ pub(crate) struct Options {
     pub(crate) save: SavePolicy,
     pub(crate) strip_timing: bool,
     pub(crate) offload: Option<Offload>,
+    /// The one in this process if none.
+    pub(crate) scheduler: Option<Arc<dyn Scheduler>>,
     pub(crate) redactor: Option<Redactor>,
     pub(crate) input: Option<Arc<dyn InputSource>>,
     pub(crate) papermill: Option<PapermillWanted>,
@@ -140,7 +143,10 @@ impl Job {
             return Ok(Exit::Ok);
         };
         let request = self.request(prepared, spec, options);
-        let engine = Engine::new(Arc::new(options.kernels.provisioner().clone()));
+        let mut engine = Engine::new(Arc::new(options.kernels.provisioner().clone()));
+        if let Some(scheduler) = &options.scheduler {
+            engine = engine.with_scheduler(Arc::clone(scheduler));
+        }
         let run = engine.run(request).map_err(CliError::from)?;
         let finished = follow(run, stops, reporter).await;
         let exit = finished.summary.outcome.as_ref().map_or(Exit::Failed, Exit::from);

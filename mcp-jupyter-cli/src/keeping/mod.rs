@@ -18,6 +18,7 @@ use crate::commands::{cwd, transport};
 use crate::error::CliError;
 use crate::job::{Cwd, Input, Kernels};
 use crate::report::Report;
+use crate::services;
 
 pub(crate) use self::catch_up::newest;
 pub(crate) use self::memory::MemoryLimits;
@@ -34,6 +35,14 @@ pub(crate) async fn open(args: &StateArgs, local: LocalProvisioner) -> Result<Ke
         arguments: vec!["keep".into()],
     };
     Ok(KeptSessions::open(&folder, local, keeper).await?)
+}
+
+/// The sessions with the scheduler service that is named, if one is.
+pub(crate) async fn scheduled(sessions: KeptSessions, args: &StateArgs) -> Result<KeptSessions, CliError> {
+    Ok(match services::scheduler(&args.services).await? {
+        Some(scheduler) => sessions.with_scheduler(scheduler),
+        None => sessions,
+    })
 }
 
 /// The file of this program; of its successor, where that has taken its place.

@@ -19,6 +19,7 @@ use crate::args::{KernelArgs, ServeArgs};
 use crate::error::CliError;
 use crate::job::Kernels;
 use crate::keeping;
+use crate::services;
 
 /// Runs that are remembered after their end.
 const REMEMBERED_RUNS: usize = 256;
@@ -84,7 +85,8 @@ impl Server {
         let roots = Roots::new(&args.root)?;
         let kernels = keeping::kernels(&args.kernel);
         let sessions = keeping::open(&args.state, kernels.provisioner().clone()).await?;
-        let offload = offload(&args)?;
+        let sessions = keeping::scheduled(sessions, &args.state).await?;
+        let offload = offload(&args).await?;
         Ok(Arc::new(Self {
             sessions: sessions.with_kernel_limit(args.idle.max_kernels),
             kernels,
@@ -223,7 +225,7 @@ async fn read_file(path: PathBuf) -> Result<Notebook, Refusal> {
 }
 
 /// Where large outputs go: beside the state of sessions, unless something else is asked for.
-fn offload(args: &ServeArgs) -> Result<Option<Offload>, CliError> {
+async fn offload(args: &ServeArgs) -> Result<Option<Offload>, CliError> {
     let address = match args.assets.as_deref() {
         Some("none") => return Ok(None),
         Some(address) => address.to_owned(),
@@ -238,5 +240,5 @@ fn offload(args: &ServeArgs) -> Result<Option<Offload>, CliError> {
                 .to_string()
         }
     };
-    Ok(Some(Offload::new(crate::commands::open_assets(&address)?)))
+    services::offload(Some(&address), None, &args.state.services.connection).await
 }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use mcp_jupyter_core::Error;
 use mcp_jupyter_core::engine::{
-    InputSource, KeptSessions, OpenedSession, RunControl, RunEvent, SessionRun, StopCause, Turn, resolve_target,
+    InputSource, KeptSessions, Offload, OpenedSession, RunControl, RunEvent, SessionRun, StopCause, Turn,
+    resolve_target,
 };
 use mcp_jupyter_core::kernel::kept::KeptKernel;
 use mcp_jupyter_core::model::{CellRef, SessionId};
@@ -41,6 +42,7 @@ pub(crate) struct Watch<'a> {
     pub(crate) session: SessionId,
     pub(crate) kernels: &'a Kernels,
     pub(crate) input: Option<Arc<dyn InputSource>>,
+    pub(crate) offload: Option<Offload>,
     pub(crate) report: &'a Report,
     pub(crate) stops: Stops,
     /// While we have it, it is not idle.
@@ -152,6 +154,7 @@ impl Watch<'_> {
                 cell_timeout: execution.timeout,
                 on_error: execution.on_error.policy(),
                 input: self.input.clone(),
+                offload: self.offload.clone(),
                 ..SyncOptions::default()
             },
             report: self.report,
@@ -171,6 +174,7 @@ impl Watch<'_> {
             // Times that change with every run would make every save of the editor a conflict.
             record_timing: false,
             input: self.input.clone(),
+            offload: self.offload.clone(),
             ..SessionRun::default()
         })
     }

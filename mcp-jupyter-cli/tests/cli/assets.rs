@@ -222,8 +222,8 @@ fn what_makes_no_sense_is_refused() {
         ),
         (
             &["assets", "list", "--store", "grpc://127.0.0.1:1"],
-            1,
-            "cannot reach an asset service",
+            7,
+            "the asset service at grpc://127.0.0.1:1 cannot be reached",
         ),
         (
             &["run", "in.ipynb", "--no-output", "--assets", "ftp://x"],

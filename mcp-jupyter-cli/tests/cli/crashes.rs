@@ -23,7 +23,7 @@ const LINES: usize = 60;
 const SCENARIOS: u64 = 12;
 
 /// A small generator of numbers that look random (SplitMix64).
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -33,7 +33,7 @@ impl Random {
         mixed ^ mixed >> 31
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 }
@@ -244,7 +244,7 @@ impl std::fmt::Display for Scenario {
     }
 }
 
-fn variable(name: &str, otherwise: u64) -> u64 {
+pub(crate) fn variable(name: &str, otherwise: u64) -> u64 {
     std::env::var(name)
         .ok()
         .and_then(|value| value.parse().ok())

@@ -192,7 +192,8 @@ fn test_python() -> Option<PathBuf> {
     None
 }
 
-fn finish(command: &mut Command, input: &[u8]) -> Finished {
+/// Runs a command to its end.
+pub(crate) fn finish(command: &mut Command, input: &[u8]) -> Finished {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -16,6 +16,7 @@ mod plans;
 mod runs;
 mod saving;
 mod selections;
+mod services;
 mod serving;
 mod sessions;
 mod signals;

@@ -17,7 +17,7 @@ use crate::report;
 
 /// Writes the bytes of an asset to stdout.
 pub(super) async fn cat(args: CatArgs) -> Result<Exit, CliError> {
-    let store = super::open(&args.store.store)?;
+    let store = super::open(&args.store).await?;
     if let Some(range) = args.lines {
         return lines(store, &args.digest, range).await;
     }
@@ -93,7 +93,7 @@ pub(super) async fn export(args: ExportArgs) -> Result<Exit, CliError> {
             "use `--force` to replace it",
         ));
     }
-    let store = super::open(&args.store.store)?;
+    let store = super::open(&args.store).await?;
     let asset = store.head(&args.digest).await?;
     let content = store.get(&args.digest, None).await?;
     write(content, &args.output, args.force).await?;

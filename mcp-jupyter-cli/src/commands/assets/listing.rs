@@ -22,7 +22,7 @@ struct Listed {
 
 /// Lists all assets in the order of their digests.
 pub(super) async fn list(args: StoreArgs) -> Result<Exit, CliError> {
-    let store = super::open(&args.store)?;
+    let store = super::open(&args).await?;
     let listed = listed(&*store).await?;
     if args.json {
         report::show_json_line(&listed);
@@ -68,7 +68,7 @@ fn row(listed: &Listed) -> Vec<String> {
 
 /// Says what is known of one asset.
 pub(super) async fn show(args: AssetArgs) -> Result<Exit, CliError> {
-    let store = super::open(&args.store.store)?;
+    let store = super::open(&args.store).await?;
     let listed = Listed {
         asset: store.head(&args.digest).await?,
         refs: store.references(&args.digest).await?,
@@ -97,7 +97,7 @@ pub(super) async fn show(args: AssetArgs) -> Result<Exit, CliError> {
 
 /// Says how much there is, by type.
 pub(super) async fn usage(args: StoreArgs) -> Result<Exit, CliError> {
-    let store = super::open(&args.store)?;
+    let store = super::open(&args).await?;
     let listed = listed(&*store).await?;
     let mut by_type: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     let (mut size, mut unreferenced) = (0, 0);

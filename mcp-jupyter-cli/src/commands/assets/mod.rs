@@ -9,11 +9,12 @@ mod verify;
 
 use std::sync::Arc;
 
-use mcp_jupyter_core::assets::{AssetStore, ObjectAssets};
+use mcp_jupyter_core::assets::AssetStore;
 
-use crate::args::AssetsCommand;
+use crate::args::{AssetsCommand, StoreArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::services;
 
 /// Does what is asked with a store.
 pub(crate) async fn assets(command: AssetsCommand) -> Result<Exit, CliError> {
@@ -28,10 +29,11 @@ pub(crate) async fn assets(command: AssetsCommand) -> Result<Exit, CliError> {
         AssetsCommand::Offload(args) => notebooks::offload(args).await,
         AssetsCommand::Verify(args) => verify::verify(args).await,
         AssetsCommand::Prune(args) => prune::prune(args).await,
+        AssetsCommand::Serve(args) => super::serve_assets(args).await,
     }
 }
 
-/// The store at an address.
-pub(crate) fn open(address: &str) -> Result<Arc<dyn AssetStore>, CliError> {
-    Ok(Arc::new(ObjectAssets::open(address)?))
+/// The store that the arguments name.
+async fn open(args: &StoreArgs) -> Result<Arc<dyn AssetStore>, CliError> {
+    services::assets(&args.store, &args.connection).await
 }

@@ -13,7 +13,7 @@ use crate::report;
 
 /// Puts back what was taken out of a notebook.
 pub(super) async fn inline(args: InlineArgs) -> Result<Exit, CliError> {
-    let store = super::open(&args.store.store)?;
+    let store = super::open(&args.store).await?;
     let mut notebook = Input::new(args.notebook.clone()).read()?;
     let inlined = engine::inline(&mut notebook, &*store).await?;
     let said = format!("{} put back", outputs(inlined.outputs));
@@ -29,7 +29,7 @@ pub(super) async fn inline(args: InlineArgs) -> Result<Exit, CliError> {
 
 /// Takes the large outputs out of a notebook.
 pub(super) async fn offload(args: OffloadArgs) -> Result<Exit, CliError> {
-    let offload = Offload::new(super::open(&args.store.store)?);
+    let offload = Offload::new(super::open(&args.store).await?);
     let offload = match args.asset_threshold {
         Some(threshold) => offload.with_threshold(threshold),
         None => offload,

@@ -8,7 +8,7 @@ use crate::report;
 
 /// Deletes the assets that nothing needs.
 pub(super) async fn prune(args: PruneArgs) -> Result<Exit, CliError> {
-    let store = super::open(&args.store.store)?;
+    let store = super::open(&args.store).await?;
     let retention = Retention {
         roots: args.roots,
         grace: args.grace,

@@ -12,7 +12,7 @@ const MOST_TEXT: usize = 16 << 20;
 
 /// Prints the lines in which a pattern is found, with their numbers.
 pub(super) async fn search(args: SearchArgs) -> Result<Exit, CliError> {
-    let store = super::open(&args.store.store)?;
+    let store = super::open(&args.store).await?;
     let pattern = if args.regex {
         Pattern::Regex(args.pattern)
     } else {

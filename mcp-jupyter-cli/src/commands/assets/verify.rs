@@ -11,7 +11,7 @@ use crate::report;
 
 /// Compares the bytes of assets with their digests.
 pub(super) async fn verify(args: VerifyArgs) -> Result<Exit, CliError> {
-    let store = super::open(&args.store.store)?;
+    let store = super::open(&args.store).await?;
     let digests = if args.digests.is_empty() {
         store.list().map_ok(|asset| asset.digest).try_collect().await?
     } else {

@@ -1,0 +1,145 @@
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use mcp_jupyter_core::rpc::{ListenAddress, WhenAway};
+
+/// Serve the scheduler to other programs
+#[derive(Debug, Parser)]
+#[command(name = "mcp-scheduler-service", version)]
+pub(crate) struct SchedulerServiceCli {
+    #[command(flatten)]
+    pub(crate) args: SchedulerServiceArgs,
+}
+
+/// Serve a store of large outputs to other programs
+#[derive(Debug, Parser)]
+#[command(name = "mcp-asset-service", version)]
+pub(crate) struct AssetServiceCli {
+    #[command(flatten)]
+    pub(crate) args: AssetServiceArgs,
+}
+
+/// Run the scheduler as a service for other programs
+#[derive(Debug, Args)]
+pub(crate) struct SchedulerArgs {
+    #[command(subcommand)]
+    pub(crate) command: SchedulerCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SchedulerCommand {
+    /// Serve the scheduler to other programs, which reach it with `--scheduler URL`
+    Serve(SchedulerServiceArgs),
+}
+
+/// Serve the scheduler to other programs
+#[derive(Debug, Args)]
+pub(crate) struct SchedulerServiceArgs {
+    /// Where to listen: `HOST:PORT`, with 0 for any free port, or `unix:///path`
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:7411",
+        env = "MCP_JUPYTER_SCHEDULER_LISTEN"
+    )]
+    pub(crate) listen: ListenAddress,
+
+    /// Where to keep what is known of sessions and runs: `sqlite:///path` or a path, a file that is made where there is
+    /// none; or `memory`, which ends with the service
+    #[arg(long, value_name = "URL", env = "MCP_JUPYTER_SCHEDULER_JOURNAL")]
+    pub(crate) journal: String,
+
+    #[command(flatten)]
+    pub(crate) protection: ProtectionArgs,
+}
+
+/// Serve a store to other programs, which reach it with `--assets URL` or `--store URL`
+#[derive(Debug, Args)]
+pub(crate) struct AssetServiceArgs {
+    /// Where to listen: `HOST:PORT`, with 0 for any free port, or `unix:///path`
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:7412",
+        env = "MCP_JUPYTER_ASSETS_LISTEN"
+    )]
+    pub(crate) listen: ListenAddress,
+
+    /// The store to serve: a folder, `file://`, `s3://`, `gs://`, `az://`, or `memory`, which ends with the service
+    #[arg(long, value_name = "URL", env = "MCP_JUPYTER_ASSETS_STORE")]
+    pub(crate) store: String,
+
+    #[command(flatten)]
+    pub(crate) protection: ProtectionArgs,
+}
+
+/// Who may come in.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Protection")]
+pub(crate) struct ProtectionArgs {
+    /// A file whose content clients have to show as their token [default: that of `MCP_JUPYTER_SERVICE_TOKEN`]
+    #[arg(long, value_name = "FILE", env = "MCP_JUPYTER_SERVICE_TOKEN_FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+
+    /// The certificate, as PEM, with which to encrypt connections
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+
+    /// The certificate's private key, as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Let in only clients with a certificate that this one, as PEM, has signed
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(crate) tls_client_authority: Option<PathBuf>,
+
+    /// Given twice: listen where other machines can connect though nothing keeps them out
+    #[arg(long, action = ArgAction::Count)]
+    pub(crate) unprotected: u8,
+}
+
+/// Which services do a part of the work.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Services")]
+pub(crate) struct ServiceArgs {
+    /// Have a scheduler service plan and journal runs: `grpc://HOST:PORT`, `grpcs://HOST:PORT` or `grpc+unix:///path`
+    #[arg(long, value_name = "URL", env = "MCP_JUPYTER_SCHEDULER")]
+    pub(crate) scheduler: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+/// How services are reached.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Services")]
+pub(crate) struct ConnectionArgs {
+    /// What a run does while a service is away: it waits for it to return, or fails [default: wait]
+    #[arg(long, value_enum, value_name = "WHAT", env = "MCP_JUPYTER_WHEN_AWAY")]
+    pub(crate) when_away: Option<WhenAwayArg>,
+
+    /// A file with the token that services ask for [default: that of `MCP_JUPYTER_SERVICE_TOKEN`]
+    #[arg(long, value_name = "FILE", env = "MCP_JUPYTER_SERVICE_TOKEN_FILE")]
+    pub(crate) service_token_file: Option<PathBuf>,
+
+    /// The certificate, as PEM, of whoever has signed those of services [default: those that the system trusts]
+    #[arg(long, value_name = "FILE", env = "MCP_JUPYTER_SERVICE_AUTHORITY")]
+    pub(crate) service_authority: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WhenAwayArg {
+    /// What the kernel executes goes on, and is reported when the service is back
+    Wait,
+    /// The run ends; what was executed is saved
+    Fail,
+}
+
+impl From<WhenAwayArg> for WhenAway {
+    fn from(arg: WhenAwayArg) -> Self {
+        match arg {
+            WhenAwayArg::Wait => Self::Wait,
+            WhenAwayArg::Fail => Self::Fail,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Where scheduler and assets are: in this process, or in services that a URL names.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mcp_jupyter_core::Error;
+use mcp_jupyter_core::assets::{AssetStore, ObjectAssets, RemoteAssets};
+use mcp_jupyter_core::engine::Offload;
+use mcp_jupyter_core::rpc::{ClientSettings, Endpoint, Token};
+use mcp_jupyter_core::scheduler::{RemoteScheduler, Scheduler};
+
+use crate::args::{ConnectionArgs, ServiceArgs, WhenAwayArg};
+use crate::error::CliError;
+
+const TOKEN: &str = "MCP_JUPYTER_SERVICE_TOKEN";
+
+/// The scheduler service that the arguments or the environment name; the scheduler is in this process if none.
+pub(crate) async fn scheduler(args: &ServiceArgs) -> Result<Option<Arc<dyn Scheduler>>, CliError> {
+    let Some(endpoint) = endpoint(args)? else {
+        return Ok(None);
+    };
+    let remote = RemoteScheduler::connect(endpoint, &settings(&args.connection)?).await;
+    Ok(Some(Arc::new(remote.map_err(Error::from)?)))
+}
+
+/// The same for whoever only looks.
+pub(crate) async fn observed_scheduler(args: &ServiceArgs) -> Result<Option<Arc<dyn Scheduler>>, CliError> {
+    let Some(endpoint) = endpoint(args)? else {
+        return Ok(None);
+    };
+    let remote = RemoteScheduler::observe(endpoint, &settings(&args.connection)?).await;
+    Ok(Some(Arc::new(remote.map_err(Error::from)?)))
+}
+
+fn endpoint(args: &ServiceArgs) -> Result<Option<Endpoint>, CliError> {
+    let Some(address) = args.scheduler.as_ref().filter(|address| !address.is_empty()) else {
+        return Ok(None);
+    };
+    let endpoint = address.parse().map_err(|error| {
+        CliError::usage_with_hint(
+            format!("--scheduler: {error}"),
+            "`mcp-jupyter scheduler serve` starts one",
+        )
+    });
+    endpoint.map(Some)
+}
+
+/// The store of large outputs at an address, in this process or in a service.
+pub(crate) async fn assets(address: &str, args: &ConnectionArgs) -> Result<Arc<dyn AssetStore>, CliError> {
+    if !Endpoint::is_meant_by(address) {
+        return Ok(Arc::new(ObjectAssets::open(address)?));
+    }
+    let endpoint: Endpoint = address.parse().map_err(|error| CliError::usage(format!("{error}")))?;
+    Ok(Arc::new(RemoteAssets::connect(endpoint, &settings(args)?).await?))
+}
+
+/// Where outputs go that are too large: to the store at this address, from this size on.
+pub(crate) async fn offload(
+    address: Option<&str>,
+    threshold: Option<u64>,
+    args: &ConnectionArgs,
+) -> Result<Option<Offload>, CliError> {
+    let Some(address) = address.filter(|address| !address.is_empty()) else {
+        return Ok(None);
+    };
+    let offload = Offload::new(assets(address, args).await?);
+    Ok(Some(match threshold {
+        Some(threshold) => offload.with_threshold(threshold),
+        None => offload,
+    }))
+}
+
+fn settings(args: &ConnectionArgs) -> Result<ClientSettings, CliError> {
+    let authority = args.service_authority.as_deref();
+    Ok(ClientSettings {
+        when_away: args.when_away.unwrap_or(WhenAwayArg::Wait).into(),
+        token: token(args.service_token_file.as_deref())?,
+        authority: authority.map(read).transpose()?,
+    })
+}
+
+/// The token in this file, or in the environment.
+pub(crate) fn token(file: Option<&Path>) -> Result<Option<Token>, CliError> {
+    let (from, text) = match file {
+        Some(path) => (path.display().to_string(), read(path)?),
+        None => match std::env::var(TOKEN) {
+            Ok(text) if !text.is_empty() => (TOKEN.to_owned(), text.into_bytes()),
+            _ => return Ok(None),
+        },
+    };
+    let token = Token::new(&String::from_utf8_lossy(&text));
+    token
+        .map(Some)
+        .map_err(|error| CliError::usage(format!("{from}: {error}")))
+}
+
+/// The content of a small file.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, CliError> {
+    std::fs::read(path).map_err(|error| CliError::usage(format!("cannot read {}: {error}", path.display())))
+}

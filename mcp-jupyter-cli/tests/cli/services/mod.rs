@@ -1,0 +1,7 @@
+//! The two services, as programs of their own under every shell.
+
+mod faults;
+mod process;
+mod protection;
+mod proxy;
+mod shells;

@@ -1,0 +1,132 @@
+//! A service that runs, and can be killed and started again.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::lab::{Finished, Lab, finish};
+
+/// Which one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Program {
+    Scheduler,
+    Assets,
+}
+
+impl Program {
+    fn file(self) -> &'static str {
+        match self {
+            Self::Scheduler => env!("CARGO_BIN_EXE_mcp-scheduler-service"),
+            Self::Assets => env!("CARGO_BIN_EXE_mcp-asset-service"),
+        }
+    }
+}
+
+/// A service. It is killed when the test ends before it.
+pub(super) struct Service {
+    child: Child,
+    command: Vec<String>,
+    program: Program,
+    /// Where clients reach it.
+    pub(super) url: String,
+}
+
+impl Service {
+    /// One over a journal, or a store, in the lab's folder, on a free port.
+    pub(super) fn start(lab: &Lab, program: Program) -> Self {
+        Self::start_on(lab, program, "127.0.0.1:0", &[])
+    }
+
+    pub(super) fn start_on(lab: &Lab, program: Program, listen: &str, more: &[&str]) -> Self {
+        let kept = match program {
+            Program::Scheduler => format!("--journal=sqlite://{}", lab.path("service/journal.sqlite").display()),
+            Program::Assets => format!("--store={}", lab.path("store").display()),
+        };
+        let command = [&["--listen", listen, &kept], more].concat();
+        Self::spawn(lab, program, command.into_iter().map(str::to_owned).collect())
+    }
+
+    fn spawn(lab: &Lab, program: Program, command: Vec<String>) -> Self {
+        let mut child = within(lab, program)
+            .args(&command)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
+        let url = line
+            .strip_prefix("listening on ")
+            .and_then(|rest| rest.split(' ').next());
+        let url = url.unwrap_or_else(|| panic!("{program:?} says {line:?}")).to_owned();
+        Self {
+            child,
+            command,
+            program,
+            url,
+        }
+    }
+
+    /// Where it listens, without the scheme.
+    pub(super) fn address(&self) -> &str {
+        self.url.split_once("://").unwrap().1
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+    }
+
+    /// Kills it, and starts it again at once on the same port over what it has kept; gives how long that took.
+    pub(super) fn kill_and_restart(&mut self, lab: &Lab) -> Duration {
+        self.kill();
+        let began = Instant::now();
+        self.restart(lab);
+        began.elapsed()
+    }
+
+    /// Kills it without waiting for its end.
+    pub(super) fn kill(&mut self) {
+        self.child.kill().unwrap();
+    }
+
+    /// Starts it again on the same port.
+    pub(super) fn restart(&mut self, lab: &Lab) {
+        let mut command = self.command.clone();
+        self.address().clone_into(&mut command[1]);
+        let next = Self::spawn(lab, self.program, command);
+        drop(std::mem::replace(self, next));
+    }
+
+    /// Asks it to end, and gives its exit code.
+    pub(super) fn terminate(mut self) -> Option<i32> {
+        self.signal(Signal::SIGTERM);
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a service that is expected to end at once.
+pub(super) fn refused(lab: &Lab, program: Program, arguments: &[&str]) -> Finished {
+    finish(within(lab, program).args(arguments), b"")
+}
+
+/// A service's program, in the environment that our other commands have.
+fn within(lab: &Lab, program: Program) -> Command {
+    let template = lab.command(&[]);
+    let mut command = Command::new(program.file());
+    command
+        .env_clear()
+        .envs(template.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.current_dir(template.get_current_dir().unwrap());
+    command
+}
