@@ -38,7 +38,11 @@ ROOT = Path(__file__).resolve().parents[2]
 EXECUTABLE = "mcp-jupyter"
 """The one program, which does the work of all."""
 
-LAUNCHERS: dict[str, str] = {"mcp-server-jupyter": "serve"}
+LAUNCHERS: dict[str, str] = {
+    "mcp-server-jupyter": "serve",
+    "mcp-scheduler-service": "scheduler serve",
+    "mcp-asset-service": "assets serve",
+}
 """Names for it, with the arguments that each stands for."""
 
 LAUNCHER = """\
