@@ -10,6 +10,7 @@ use mcp_jupyter_core::session::SessionError;
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::Value;
 
+use super::show::bounded;
 use crate::error::{CliError, chain};
 
 /// What a tool answers.
@@ -79,9 +80,11 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl From<Refusal> for CallToolResult {
-    fn from(refusal: Refusal) -> Self {
-        CallToolResult::error(vec![ContentBlock::text(refusal.to_string())])
+impl Refusal {
+    /// The result of a call, with at most `limit` bytes of text: a client's own words may be part of it.
+    pub(super) fn into_result(self, limit: usize) -> CallToolResult {
+        let text = bounded(&self.to_string(), limit, "the message is too long to be shown whole");
+        CallToolResult::error(vec![ContentBlock::text(text)])
     }
 }
 

@@ -93,7 +93,7 @@ impl ServerHandler for Handler {
         let caller = Caller::new(&context);
         let result: CallToolResult = match self.call(request, caller).await {
             Ok(answer) => answer.into(),
-            Err(refusal) => refusal.into(),
+            Err(refusal) => refusal.into_result(self.0.policy.text_limit),
         };
         Ok(result.into())
     }
