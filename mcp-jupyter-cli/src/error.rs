@@ -36,6 +36,12 @@ pub(crate) enum CliError {
     /// The system does not tell when a file changes.
     #[error("cannot watch {}: {source}", path.display())]
     Watch { path: PathBuf, source: notify::Error },
+    /// The address that clients would come to cannot be had.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        address: std::net::SocketAddr,
+        source: std::io::Error,
+    },
     /// The system gives us no threads.
     #[error("cannot start threads: {source}")]
     Threads { source: std::io::Error },
@@ -74,6 +80,7 @@ impl CliError {
             Self::Usage { hint, .. } => hint.as_deref(),
             Self::NoKernel { hint, .. } => Some(hint),
             Self::KernelNotNamed { .. } => Some(KERNEL_HINT),
+            Self::Bind { .. } => Some("choose another port, or 0 for a free one"),
             Self::Input { .. }
             | Self::Output { .. }
             | Self::Signals { .. }
@@ -106,6 +113,7 @@ impl CliError {
             Self::Output { .. }
             | Self::Signals { .. }
             | Self::Watch { .. }
+            | Self::Bind { .. }
             | Self::Threads { .. }
             | Self::Assets(_)
             | Self::Listen(_)
@@ -124,6 +132,7 @@ impl CliError {
             Self::Output { .. }
             | Self::Signals { .. }
             | Self::Watch { .. }
+            | Self::Bind { .. }
             | Self::Threads { .. }
             | Self::Listen(_)
             | Self::Serve(_) => ErrorKind::Io,

@@ -2,6 +2,7 @@
 
 mod assets;
 mod history;
+mod http;
 mod mcp_jupyter;
 mod papermill;
 mod plan;
@@ -17,6 +18,7 @@ pub(crate) use assets::{
     SearchArgs, StoreArgs, VerifyArgs,
 };
 pub(crate) use history::{DiffArgs, HistoryArgs, RestoreArgs};
+pub(crate) use http::HttpArgs;
 pub(crate) use mcp_jupyter::{Cli, Command, CompletionsArgs, DoctorArgs, InspectArgs, KeepArgs, KernelsArgs};
 pub(crate) use papermill::{LogLevel, PapermillArgs};
 pub(crate) use plan::{GraphArgs, GraphFormat, PlanArgs, PlanFormat, PlanRequestArgs, PreviewArgs};

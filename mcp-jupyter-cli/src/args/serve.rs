@@ -2,11 +2,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser};
 
+use super::http::HttpArgs;
 use super::run::KernelArgs;
 use super::sessions::{IdleArgs, StateArgs};
 use super::values::size;
 
-/// Serve notebooks and kernels to AI agents, by the Model Context Protocol on standard input and output
+/// Serve notebooks and kernels to AI agents, by the Model Context Protocol
 ///
 /// Notebooks are files under the roots; their kernels live on when the server ends, and the next one goes on with them.
 /// The roots bound the paths that a client may name. They are no sandbox: code in a kernel has the rights of whoever runs
@@ -53,6 +54,9 @@ pub(crate) struct ServeArgs {
     /// Write a line of JSON about every call that executes, installs or edits to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) audit: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) http: HttpArgs,
 
     #[command(flatten)]
     pub(crate) kernel: KernelArgs,

@@ -9,6 +9,7 @@ mod audit;
 mod caller;
 mod executing;
 mod handler;
+mod http;
 mod roots;
 mod run_log;
 mod server;
@@ -29,13 +30,21 @@ use crate::exit::Exit;
 use crate::signals::Stops;
 
 /// Serves until the client goes, or the system asks for the end. Kernels live on.
-pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, CliError> {
-    let mut stops = Stops::listen()?;
+pub(crate) async fn serve(mut args: ServeArgs) -> Result<Exit, CliError> {
+    let stops = Stops::listen()?;
     tools::check_names(args.allow_tools.iter().chain(&args.deny_tools))?;
+    let http = std::mem::take(&mut args.http);
     let server = Server::new(args).await?;
     if !server.policy.read_only {
         tokio::spawn(Arc::clone(&server).recover_all());
     }
+    match http.http {
+        Some(address) => http::serve(server, http, address, stops).await,
+        None => serve_stdio(server, stops).await,
+    }
+}
+
+async fn serve_stdio(server: Arc<Server>, mut stops: Stops) -> Result<Exit, CliError> {
     let service = match Handler(server).serve(stdio_pipes()).await {
         Ok(service) => service,
         Err(error) => {

@@ -10,6 +10,7 @@ use mcp_jupyter_core::kernel::kept::KeptKernel;
 use mcp_jupyter_core::model::{Digest, RunId, SessionId};
 use mcp_jupyter_core::session::notebook::Notebook;
 use mcp_jupyter_core::session::{LocalSessions, SessionRecord};
+use tokio_util::sync::CancellationToken;
 
 use super::answer::Refusal;
 use super::audit::Audit;
@@ -38,6 +39,8 @@ pub(super) struct Server {
     pub(super) policy: Policy,
     pub(super) audit: Option<Audit>,
     pub(super) offload: Option<Offload>,
+    /// Cancelled when the server is asked to end: nothing is waited for any more.
+    pub(super) closing: CancellationToken,
     assets: Option<AssetReader>,
     notebooks: Mutex<HashMap<SessionId, Arc<Lane>>>,
     runs: Mutex<VecDeque<(RunId, Arc<RunLog>)>>,
@@ -106,6 +109,7 @@ impl Server {
                 .as_ref()
                 .map(|offload| AssetReader::new(Arc::clone(&offload.store))),
             offload,
+            closing: CancellationToken::new(),
             kernel: args.kernel,
             notebooks: Mutex::default(),
             runs: Mutex::default(),

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use crate::lab::Lab;
 
 /// A folder that a server may use, and whose kernels end with it.
-struct Served(Lab);
+pub(crate) struct Served(Lab);
 
 impl Served {
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         Lab::new().map(Self)
     }
 
@@ -72,10 +72,10 @@ struct Client {
 }
 
 /// What a tool has answered.
-struct Told {
-    text: String,
-    structured: Value,
-    is_error: bool,
+pub(crate) struct Told {
+    pub(crate) text: String,
+    pub(crate) structured: Value,
+    pub(crate) is_error: bool,
 }
 
 impl Client {
@@ -139,7 +139,7 @@ impl Drop for Client {
     }
 }
 
-fn told(answer: &Value) -> Told {
+pub(crate) fn told(answer: &Value) -> Told {
     let result = &answer["result"];
     let blocks = result["content"]
         .as_array()

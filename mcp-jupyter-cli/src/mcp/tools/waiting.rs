@@ -33,6 +33,7 @@ impl Server {
     ) -> Answer {
         tokio::select! {
             () = log.settled(until) => {}
+            () = self.closing.cancelled() => {}
             () = caller.gone.cancelled() => if self.policy.cancel_interrupts {
                 log.cancel();
             },
