@@ -33,6 +33,10 @@ pub(crate) struct HttpArgs {
     /// Web pages that may be clients, such as https://app.example.org, beside those of this machine; may be repeated
     #[arg(long, value_name = "ORIGIN", requires = "http")]
     pub(crate) allow_origin: Vec<String>,
+
+    /// Serve what the official conformance suite asks for, too
+    #[arg(long, hide = true, requires = "http")]
+    pub(crate) conformance_fixtures: bool,
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

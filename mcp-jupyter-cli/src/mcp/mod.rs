@@ -8,6 +8,7 @@ mod answer;
 mod audit;
 mod caller;
 mod executing;
+mod fixtures;
 mod handler;
 mod http;
 mod roots;

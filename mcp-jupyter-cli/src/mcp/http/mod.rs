@@ -16,6 +16,7 @@ use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::serve::ListenerExt;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::gate::{Gate, MESSAGE_LIMIT};
 use self::token::Chosen;
+use super::fixtures::Fixtures;
 use super::handler::Handler;
 use super::server::Server;
 use crate::args::HttpArgs;
@@ -55,7 +57,18 @@ pub(super) async fn serve(
     let bound = listener.local_addr().unwrap_or(address);
     let gate = Arc::new(Gate::new(token));
     let ended = CancellationToken::new();
-    let router = router(&server, &gate, config(&args, bound.ip(), ended.clone()));
+    let config = config(&args, bound.ip(), ended.clone());
+    let handler = Handler(Arc::clone(&server));
+    let router = if args.conformance_fixtures {
+        let shared = Arc::default();
+        router(
+            move || Fixtures::new(handler.clone(), Arc::clone(&shared)),
+            &gate,
+            config,
+        )
+    } else {
+        router(move || handler.clone(), &gate, config)
+    };
 
     let listener = listener.tap_io(|stream| {
         // Without it answers are only late.
@@ -130,12 +143,14 @@ fn config(args: &HttpArgs, bound: IpAddr, ended: CancellationToken) -> Streamabl
         .with_cancellation_token(ended)
 }
 
-fn router(server: &Arc<Server>, gate: &Arc<Gate>, config: StreamableHttpServerConfig) -> Router {
+fn router<H: ServerHandler + Send + 'static>(
+    handler: impl Fn() -> H + Send + Sync + 'static,
+    gate: &Arc<Gate>,
+    config: StreamableHttpServerConfig,
+) -> Router {
     let mut sessions = LocalSessionManager::default();
     sessions.session_config.keep_alive = Some(SESSION_LIFE);
-    let server = Arc::clone(server);
-    let service = move || Ok(Handler(Arc::clone(&server)));
-    let protocol = StreamableHttpService::new(service, Arc::new(sessions), config);
+    let protocol = StreamableHttpService::new(move || Ok(handler()), Arc::new(sessions), config);
     Router::new()
         .route_service("/mcp", protocol.clone())
         .route_service("/mcp/", protocol)
