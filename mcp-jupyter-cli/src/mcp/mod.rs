@@ -11,10 +11,12 @@ mod executing;
 mod fixtures;
 mod handler;
 mod http;
+mod messages;
 mod roots;
 mod run_log;
 mod server;
 mod show;
+mod stdio;
 mod tool;
 mod tools;
 
@@ -25,6 +27,7 @@ use rmcp::transport::io::stdio_pipes;
 
 use self::handler::Handler;
 use self::server::Server;
+use self::stdio::Lines;
 use crate::args::ServeArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -46,7 +49,8 @@ pub(crate) async fn serve(mut args: ServeArgs) -> Result<Exit, CliError> {
 }
 
 async fn serve_stdio(server: Arc<Server>, mut stops: Stops) -> Result<Exit, CliError> {
-    let service = match Handler(server).serve(stdio_pipes()).await {
+    let (read, write) = stdio_pipes();
+    let service = match Handler(server).serve(Lines::new(read, write)).await {
         Ok(service) => service,
         Err(error) => {
             tracing::info!(%error, "the client went before it had said what it wants");

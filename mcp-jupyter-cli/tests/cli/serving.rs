@@ -416,9 +416,25 @@ fn a_server_outlives_whatever_it_is_sent() {
     let Some(lab) = Served::new() else { return };
     let mut client = lab.connect();
     client.send_line("{ this is no JSON");
-    client.send_line("[1, 2");
+    assert_eq!(client.message()["error"]["code"], -32700);
+    client.send_line("[1, 2]");
+    assert_eq!(client.message()["error"]["code"], -32600);
     client.send(&json!({ "jsonrpc": "2.0", "id": "x", "method": "no/such/method" }));
-    let many: Vec<u64> = (0..200)
+    let unknown = client.message();
+    assert_eq!(
+        (&unknown["id"], &unknown["error"]["code"]),
+        (&json!("x"), &json!(-32601))
+    );
+    let large = "a".repeat(100_000_000);
+    let large = client.ask(
+        "tools/call",
+        &json!({ "name": "server_info", "arguments": { "x": large } }),
+    );
+    let large = client.answer(large)["error"]["message"].to_string();
+    assert!(large.contains("16 MiB"), "{large}");
+    let nameless = client.request("tools/call", &json!({ "arguments": {} }));
+    assert_eq!(nameless["error"]["code"], -32602);
+    let many: Vec<u64> = (0..1000)
         .map(|_| client.ask("tools/call", &json!({ "name": "server_info", "arguments": {} })))
         .collect();
     let mut answered = std::collections::BTreeSet::new();

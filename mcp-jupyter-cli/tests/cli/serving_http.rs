@@ -312,7 +312,7 @@ fn a_server_outlives_whatever_comes_over_http() {
         (200, -32601)
     );
     assert_eq!(error(&vec![b'['; 10_000_000]), (400, -32700));
-    assert_eq!(error(&vec![b' '; 100_000_000]), (413, -32000));
+    assert_eq!(error(&vec![b' '; 100_000_000]), (413, -32600));
     let path = "a".repeat(1_000_000);
     let long = client.call("notebook_read", &json!({ "path": path }));
     assert!(long.is_error && long.text.len() < 16_000, "{} bytes", long.text.len());

@@ -11,11 +11,9 @@ use axum::response::Response;
 use futures_util::StreamExt;
 use tokio_util::task::TaskTracker;
 
-use super::refusing::{in_json, refusal};
+use super::refusing::{complaint, in_json, refusal};
 use super::token::Token;
-
-/// How large a message may be, in bytes.
-pub(super) const MESSAGE_LIMIT: usize = 16 << 20;
+use crate::mcp::messages::{Complaint, IdFinder, MESSAGE_LIMIT};
 
 /// How much of a refused message is read to its end, in bytes: a client that is still sending sees no answer.
 const DRAINED: usize = 1 << 30;
@@ -49,7 +47,7 @@ impl Gate {
 /// Lets a request pass, or says why not.
 pub(super) async fn pass(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     if !gate.admits(request.headers()) {
-        drain(request.into_body().into_data_stream(), DRAINED).await;
+        drain(request.into_body().into_data_stream(), |_| ()).await;
         return unauthorized();
     }
     if request.method() != Method::POST {
@@ -91,27 +89,25 @@ async fn read(body: Body) -> Result<Bytes, Response> {
             refusal(StatusCode::BAD_REQUEST, &message)
         })?;
         if sent.len() + chunk.len() > MESSAGE_LIMIT {
+            let mut finder = IdFinder::default();
+            finder.feed(&sent);
+            finder.feed(&chunk);
             drop(sent);
-            drain(chunks, DRAINED).await;
-            return Err(too_large());
+            drain(chunks, |chunk| finder.feed(chunk)).await;
+            let too_large = Complaint::too_large(finder.id());
+            return Err(complaint(StatusCode::PAYLOAD_TOO_LARGE, &too_large));
         }
         sent.extend_from_slice(&chunk);
     }
     Ok(sent.into())
 }
 
-fn too_large() -> Response {
-    let limit = MESSAGE_LIMIT >> 20;
-    let message =
-        format!("the message has more than {limit} MiB, which is the limit; send large data in parts, or as files");
-    refusal(StatusCode::PAYLOAD_TOO_LARGE, &message)
-}
-
-async fn drain(mut chunks: BodyDataStream, limit: usize) {
+async fn drain(mut chunks: BodyDataStream, mut see: impl FnMut(&[u8])) {
     let mut drained = 0;
     while let Some(Ok(chunk)) = chunks.next().await {
+        see(&chunk);
         drained += chunk.len();
-        if drained > limit {
+        if drained > DRAINED {
             return;
         }
     }

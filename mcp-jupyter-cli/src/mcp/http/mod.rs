@@ -23,10 +23,11 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use self::gate::{Gate, MESSAGE_LIMIT};
+use self::gate::Gate;
 use self::token::Chosen;
 use super::fixtures::Fixtures;
 use super::handler::Handler;
+use super::messages::MESSAGE_LIMIT;
 use super::server::Server;
 use crate::args::HttpArgs;
 use crate::error::CliError;

@@ -4,26 +4,32 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
-use serde::de::IgnoredAny;
 use serde_json::{Value, json};
+
+use crate::mcp::messages::Complaint;
 
 /// How much text of a refusal is read, in bytes.
 const TEXT: usize = 64 << 10;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-const PARSE_ERROR: i32 = -32700;
-const INVALID_REQUEST: i32 = -32600;
 /// Of those that an implementation may give a meaning of its own.
 const REFUSED: i32 = -32000;
 
 /// An error that is no answer to a request that has been understood.
 pub(super) fn refusal(status: StatusCode, message: &str) -> Response {
-    error(status, REFUSED, message, &Value::Null)
+    response(
+        status,
+        &json!({ "jsonrpc": "2.0", "id": null, "error": { "code": REFUSED, "message": message } }),
+    )
 }
 
-fn error(status: StatusCode, code: i32, message: &str, id: &Value) -> Response {
-    let body = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } });
+/// A complaint about what was sent.
+pub(super) fn complaint(status: StatusCode, complaint: &Complaint) -> Response {
+    response(status, &complaint.to_json())
+}
+
+fn response(status: StatusCode, body: &Value) -> Response {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, JSON);
@@ -42,7 +48,9 @@ pub(super) async fn in_json(response: Response, sent: &Bytes) -> Response {
     let text = to_bytes(body, TEXT).await.unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let told = match status {
-        StatusCode::UNSUPPORTED_MEDIA_TYPE if text.starts_with("fail to deserialize") => return unreadable(sent),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE if text.starts_with("fail to deserialize") => {
+            return complaint(StatusCode::BAD_REQUEST, &Complaint::about(sent));
+        }
         StatusCode::FORBIDDEN => refusal(
             status,
             &format!("{text}; --allow-host and --allow-origin of the server allow more than this machine's own"),
@@ -55,24 +63,4 @@ pub(super) async fn in_json(response: Response, sent: &Bytes) -> Response {
     parts.headers.insert(CONTENT_TYPE, JSON);
     parts.headers.remove(CONTENT_LENGTH);
     Response::from_parts(parts, told.into_body())
-}
-
-fn unreadable(sent: &Bytes) -> Response {
-    if let Err(cause) = serde_json::from_slice::<IgnoredAny>(sent) {
-        let message = format!("the message is no JSON: {cause}");
-        return error(StatusCode::BAD_REQUEST, PARSE_ERROR, &message, &Value::Null);
-    }
-    let sent: Value = serde_json::from_slice(sent).unwrap_or_default();
-    let message = if sent.is_array() {
-        "batches are no part of this protocol; send the messages one by one"
-    } else {
-        "the message is none of JSON-RPC 2.0: it needs \"jsonrpc\": \"2.0\" and a method, or an id and a result"
-    };
-    let id = sent.get("id").filter(|id| id.is_string() || id.is_number());
-    error(
-        StatusCode::BAD_REQUEST,
-        INVALID_REQUEST,
-        message,
-        id.unwrap_or(&Value::Null),
-    )
 }
