@@ -8,6 +8,7 @@ mod commands;
 mod draw;
 mod error;
 mod exit;
+mod install;
 mod job;
 mod keeping;
 mod mcp;
@@ -53,6 +54,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Diff(args) => on_runtime(commands::diff(args)),
         Command::Restore(args) => on_runtime(commands::restore(args)),
         Command::Serve(args) => on_threads(mcp::serve(*args)),
+        Command::Install(args) => commands::install(&args),
         Command::Papermill(args) => on_runtime(commands::papermill(*args)),
         Command::Assets(args) => match args.command {
             AssetsCommand::Serve(args) => on_threads(commands::serve_assets(args)),

@@ -5,6 +5,7 @@ use clap_complete::Shell;
 
 use super::AssetsArgs;
 use super::history::{DiffArgs, HistoryArgs, RestoreArgs};
+use super::install::InstallArgs;
 use super::papermill::PapermillArgs;
 use super::plan::{GraphArgs, PlanArgs};
 use super::run::RunArgs;
@@ -40,6 +41,7 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     Restore(RestoreArgs),
     Serve(Box<ServeArgs>),
+    Install(InstallArgs),
     Papermill(Box<PapermillArgs>),
     Assets(AssetsArgs),
     Scheduler(SchedulerArgs),

@@ -3,6 +3,7 @@
 mod assets;
 mod history;
 mod http;
+mod install;
 mod mcp_jupyter;
 mod papermill;
 mod plan;
@@ -19,6 +20,7 @@ pub(crate) use assets::{
 };
 pub(crate) use history::{DiffArgs, HistoryArgs, RestoreArgs};
 pub(crate) use http::HttpArgs;
+pub(crate) use install::{ClientArg, InstallArgs, ScopeArg};
 pub(crate) use mcp_jupyter::{Cli, Command, CompletionsArgs, DoctorArgs, InspectArgs, KeepArgs, KernelsArgs};
 pub(crate) use papermill::{LogLevel, PapermillArgs};
 pub(crate) use plan::{GraphArgs, GraphFormat, PlanArgs, PlanFormat, PlanRequestArgs, PreviewArgs};

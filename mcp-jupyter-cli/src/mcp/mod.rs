@@ -20,18 +20,25 @@ mod stdio;
 mod tool;
 mod tools;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rmcp::ServiceExt;
 use rmcp::transport::io::stdio_pipes;
 
 use self::handler::Handler;
+use self::roots::Roots;
 use self::server::Server;
 use self::stdio::Lines;
 use crate::args::ServeArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::signals::Stops;
+
+/// The folders that a server with these roots may use.
+pub(crate) fn folders(roots: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
+    Ok(Roots::new(roots)?.folders().to_vec())
+}
 
 /// Serves until the client goes, or the system asks for the end. Kernels live on.
 pub(crate) async fn serve(mut args: ServeArgs) -> Result<Exit, CliError> {

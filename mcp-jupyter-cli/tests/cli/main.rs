@@ -11,6 +11,7 @@ mod commands;
 mod crashes;
 mod failures;
 mod front_end;
+mod installing;
 mod lab;
 mod plans;
 mod runs;
