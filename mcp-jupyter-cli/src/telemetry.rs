@@ -15,6 +15,14 @@ pub(crate) fn init() {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .compact();
+    // It logs whole requests below that, and so what is typed into a cell that asks for a password.
+    let quiet = Targets::new()
+        .with_default(tracing::Level::TRACE)
+        .with_target("rmcp", tracing::Level::INFO);
     // Only a second call in one process can fail, and then there is a subscriber.
-    let _ = tracing_subscriber::registry().with(format).with(filter).try_init();
+    let _ = tracing_subscriber::registry()
+        .with(format)
+        .with(filter)
+        .with(quiet)
+        .try_init();
 }

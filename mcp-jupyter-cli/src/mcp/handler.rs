@@ -6,11 +6,12 @@ use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult, ErrorCode, ErrorData,
     Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
 };
-use rmcp::service::RequestContext;
+use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
 
 use super::answer::{Answer, Refusal};
 use super::caller::Caller;
+use super::connection::Connection;
 use super::messages;
 use super::server::Server;
 use super::tool::{Effect, Entry};
@@ -25,22 +26,37 @@ result is said there, with the call that gets it.";
 
 /// Serves one connection.
 #[derive(Clone, Debug)]
-pub(super) struct Handler(pub(super) Arc<Server>);
+pub(super) struct Handler {
+    server: Arc<Server>,
+    connection: Arc<Connection>,
+}
 
 impl Handler {
+    pub(super) fn new(server: Arc<Server>) -> Self {
+        Self {
+            server,
+            connection: Arc::default(),
+        }
+    }
+
     fn offered(&self) -> impl Iterator<Item = &'static Entry> {
         tools::ALL.iter().filter(|entry| self.is_offered(entry))
     }
 
     fn is_offered(&self, entry: &Entry) -> bool {
-        let policy = &self.0.policy;
+        let policy = &self.server.policy;
         let named = |list: &[String]| list.iter().any(|name| name == entry.name);
         (policy.allowed.is_empty() || named(&policy.allowed))
             && !named(&policy.denied)
             && (!policy.read_only || entry.effect == Effect::Reads)
     }
 
-    async fn call(&self, request: CallToolRequestParams, caller: Caller) -> Result<Answer, Refusal> {
+    async fn call(
+        &self,
+        server: Arc<Server>,
+        request: CallToolRequestParams,
+        caller: Caller,
+    ) -> Result<Answer, Refusal> {
         let entry = tools::ALL.iter().find(|entry| entry.name == request.name);
         let entry = entry.expect("it was looked for before");
         if !self.is_offered(entry) {
@@ -48,9 +64,9 @@ impl Handler {
                 .with_advice("whoever runs the server decides that: --read-only, --allow-tools, --deny-tools"));
         }
         let arguments = request.arguments.unwrap_or_default();
-        let noted = self.0.audit.as_ref().filter(|_| entry.effect != Effect::Reads);
+        let noted = self.server.audit.as_ref().filter(|_| entry.effect != Effect::Reads);
         let noted = noted.map(|audit| (audit, caller.name.clone(), arguments.clone()));
-        let called = (entry.call)(Arc::clone(&self.0), arguments, caller).await;
+        let called = (entry.call)(server, arguments, caller).await;
         if let Some((audit, client, arguments)) = noted {
             let outcome = match &called {
                 Ok(answer) if answer.is_failure => "failed".to_owned(),
@@ -99,11 +115,16 @@ impl ServerHandler for Handler {
             let message = format!("there is no tool {:?}; there are {}", request.name, known.join(", "));
             return Err(ErrorData::new(ErrorCode::INVALID_PARAMS, message, None));
         }
+        let server = self.connection.server(&self.server, &context).await;
         let caller = Caller::new(&context);
-        let result: CallToolResult = match self.call(request, caller).await {
+        let result: CallToolResult = match self.call(server, request, caller).await {
             Ok(answer) => answer.into(),
-            Err(refusal) => refusal.into_result(self.0.policy.text_limit),
+            Err(refusal) => refusal.into_result(self.server.policy.text_limit),
         };
         Ok(result.into())
+    }
+
+    async fn on_roots_list_changed(&self, context: NotificationContext<RoleServer>) {
+        self.connection.renew_roots(&self.server, &context.peer).await;
     }
 }

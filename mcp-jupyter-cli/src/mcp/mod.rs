@@ -7,6 +7,7 @@
 mod answer;
 mod audit;
 mod caller;
+mod connection;
 mod executing;
 mod fixtures;
 mod handler;
@@ -57,7 +58,7 @@ pub(crate) async fn serve(mut args: ServeArgs) -> Result<Exit, CliError> {
 
 async fn serve_stdio(server: Arc<Server>, mut stops: Stops) -> Result<Exit, CliError> {
     let (read, write) = stdio_pipes();
-    let service = match Handler(server).serve(Lines::new(read, write)).await {
+    let service = match Handler::new(server).serve(Lines::new(read, write)).await {
         Ok(service) => service,
         Err(error) => {
             tracing::info!(%error, "the client went before it had said what it wants");

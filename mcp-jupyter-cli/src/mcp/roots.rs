@@ -7,19 +7,52 @@ use crate::error::CliError;
 
 /// The folders whose notebooks may be used, without symbolic links.
 #[derive(Clone, Debug)]
-pub(super) struct Roots(Vec<PathBuf>);
+pub(super) struct Roots {
+    /// What paths are relative to, for every client alike.
+    base: PathBuf,
+    folders: Vec<PathBuf>,
+    /// What a client has narrowed them to, where it has.
+    of_client: Option<Vec<PathBuf>>,
+}
 
 impl Roots {
     /// These folders; the working directory where there is none.
     pub(super) fn new(named: &[PathBuf]) -> Result<Self, CliError> {
         let here = [PathBuf::from(".")];
         let named = if named.is_empty() { &here[..] } else { named };
-        let folders = named.iter().map(|folder| root(folder));
-        Ok(Self(folders.collect::<Result<_, _>>()?))
+        let folders: Vec<PathBuf> = named.iter().map(|folder| root(folder)).collect::<Result<_, _>>()?;
+        Ok(Self {
+            base: folders[0].clone(),
+            folders,
+            of_client: None,
+        })
+    }
+
+    /// What of these folders is in others as well.
+    pub(super) fn narrowed(&self, others: &[PathBuf]) -> Self {
+        let both = |folder: &PathBuf, other: &PathBuf| {
+            if other.starts_with(folder) {
+                return Some(other.clone());
+            }
+            folder.starts_with(other).then(|| folder.clone())
+        };
+        let others: Vec<PathBuf> = others.iter().filter_map(|other| other.canonicalize().ok()).collect();
+        let pairs = self
+            .folders
+            .iter()
+            .flat_map(|folder| others.iter().map(move |other| (folder, other)));
+        let mut folders: Vec<PathBuf> = pairs.filter_map(|(folder, other)| both(folder, other)).collect();
+        folders.sort();
+        folders.dedup();
+        Self {
+            base: self.base.clone(),
+            folders,
+            of_client: Some(others),
+        }
     }
 
     pub(super) fn folders(&self) -> &[PathBuf] {
-        &self.0
+        &self.folders
     }
 
     /// The file or folder that a client names, which is there: absolute, without symbolic links, in a root.
@@ -58,7 +91,7 @@ impl Roots {
 
     /// A path as clients name it: relative to the first root that has it.
     pub(super) fn shown(&self, path: &Path) -> String {
-        let relative = path.strip_prefix(&self.0[0]).ok();
+        let relative = path.strip_prefix(&self.base).ok();
         relative
             .filter(|relative| !relative.as_os_str().is_empty())
             .unwrap_or(path)
@@ -67,25 +100,39 @@ impl Roots {
     }
 
     pub(super) fn contains(&self, path: &Path) -> bool {
-        self.0.iter().any(|root| path.starts_with(root))
+        self.folders.iter().any(|root| path.starts_with(root))
     }
 
     fn placed(&self, named: &str) -> Result<PathBuf, Refusal> {
         if named.is_empty() || named.contains('\0') {
             return Err(Refusal::new(format!("{named:?} is no path")));
         }
-        Ok(self.0[0].join(named))
+        Ok(self.base.join(named))
     }
 
     fn inside(&self, named: &str, real: PathBuf) -> Result<PathBuf, Refusal> {
         if self.contains(&real) {
             return Ok(real);
         }
-        let roots: Vec<String> = self.0.iter().map(|root| root.display().to_string()).collect();
         Err(Refusal::new(format!(
-            "{named} is outside of what this server may use: {}",
-            roots.join(", ")
+            "{named} is outside of what this {} may use: {}",
+            if self.of_client.is_some() { "client" } else { "server" },
+            self.listed()
         )))
+    }
+
+    fn listed(&self) -> String {
+        let list = |folders: &[PathBuf]| {
+            let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+            folders.join(", ")
+        };
+        match &self.of_client {
+            Some(others) if self.folders.is_empty() => format!(
+                "nothing, because none of the client's own roots ({}) is in a root of the server",
+                list(others)
+            ),
+            _ => list(&self.folders),
+        }
     }
 }
 
@@ -175,6 +222,26 @@ mod tests {
         assert!(message("../out/secret.ipynb").contains("outside"));
         assert!(message("../out/missing.ipynb").contains("outside"));
         assert!(message("missing.ipynb").contains("no such file"));
+    }
+
+    #[test]
+    fn a_client_narrows_the_roots_and_never_widens_them() {
+        let (folder, roots) = roots();
+        let real = folder.path().canonicalize().unwrap();
+        let narrowed = |others: &[&str]| {
+            let others: Vec<PathBuf> = others.iter().map(|other| folder.path().join(other)).collect();
+            roots.narrowed(&others)
+        };
+        assert_eq!(narrowed(&["in/deep", "out"]).folders(), [real.join("in/deep")]);
+        assert_eq!(narrowed(&["."]).folders(), [real.join("in")]);
+        let deep = narrowed(&["in/deep"]);
+        assert_eq!(deep.existing("deep/b.ipynb").unwrap(), real.join("in/deep/b.ipynb"));
+        let refused = deep.existing("a.ipynb").unwrap_err().to_string();
+        assert!(refused.contains("this client may use"), "{refused}");
+        for other in ["out", "in/link", "missing"] {
+            let refused = narrowed(&[other]).existing("a.ipynb").unwrap_err().to_string();
+            assert!(refused.contains("nothing, because"), "{refused}");
+        }
     }
 
     #[test]

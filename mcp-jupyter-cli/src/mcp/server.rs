@@ -1,6 +1,7 @@
 //! What all clients of a server share.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -28,14 +29,20 @@ const REMEMBERED_RUNS: usize = 256;
 /// States of notebooks that are remembered, to say what has changed since.
 const REMEMBERED_STATES: usize = 64;
 
-/// A server.
+/// A server, as one of its clients may use it.
 #[derive(Debug)]
 pub(super) struct Server {
+    pub(super) roots: Roots,
+    shared: Arc<Shared>,
+}
+
+/// What is the same for all clients.
+#[derive(Debug)]
+pub(super) struct Shared {
     pub(super) sessions: KeptSessions,
     pub(super) kernels: Kernels,
     pub(super) kernel: KernelArgs,
     pub(super) idle_timeout: Option<std::time::Duration>,
-    pub(super) roots: Roots,
     pub(super) policy: Policy,
     pub(super) audit: Option<Audit>,
     pub(super) offload: Option<Offload>,
@@ -83,6 +90,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Deref for Server {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
 impl Server {
     pub(super) async fn new(args: ServeArgs) -> Result<Arc<Self>, CliError> {
         let roots = Roots::new(&args.root)?;
@@ -90,11 +105,10 @@ impl Server {
         let sessions = keeping::open(&args.state, kernels.provisioner().clone()).await?;
         let sessions = keeping::scheduled(sessions, &args.state).await?;
         let offload = offload(&args).await?;
-        Ok(Arc::new(Self {
+        let shared = Shared {
             sessions: sessions.with_kernel_limit(args.idle.max_kernels),
             kernels,
             idle_timeout: args.idle.limit(),
-            roots,
             policy: Policy {
                 read_only: args.read_only,
                 allowed: args.allow_tools,
@@ -114,7 +128,19 @@ impl Server {
             notebooks: Mutex::default(),
             runs: Mutex::default(),
             states: Mutex::default(),
+        };
+        Ok(Arc::new(Self {
+            roots,
+            shared: Arc::new(shared),
         }))
+    }
+
+    /// The same server for a client that is to use these folders only.
+    pub(super) fn narrowed(&self, folders: &[PathBuf]) -> Arc<Self> {
+        Arc::new(Self {
+            roots: self.roots.narrowed(folders),
+            shared: Arc::clone(&self.shared),
+        })
     }
 
     /// The reader of the assets, which remembers where their lines are.
@@ -202,7 +228,8 @@ impl Server {
     /// A run of this server, by the start of its id.
     pub(super) fn run(&self, id: &str) -> Option<Arc<RunLog>> {
         let runs = lock(&self.runs);
-        let mut found = runs.iter().filter(|(known, _)| known.as_str().starts_with(id));
+        let is_meant = |known: &RunId, log: &RunLog| known.as_str().starts_with(id) && self.roots.contains(&log.path);
+        let mut found = runs.iter().filter(|(known, log)| is_meant(known, log));
         let (first, second) = (found.next(), found.next());
         match (first, second) {
             (Some((_, log)), None) if !id.is_empty() => Some(Arc::clone(log)),
@@ -213,7 +240,8 @@ impl Server {
     /// The run that waits for the answer to this question.
     pub(super) fn asking(&self, question: &str) -> Option<Arc<RunLog>> {
         let runs = lock(&self.runs);
-        let asks = |log: &RunLog| log.question().is_some_and(|asked| asked.id == question);
+        let asks =
+            |log: &RunLog| log.question().is_some_and(|asked| asked.id == question) && self.roots.contains(&log.path);
         runs.iter().find(|(_, log)| asks(log)).map(|(_, log)| Arc::clone(log))
     }
 

@@ -7,6 +7,7 @@
 )]
 
 mod assets;
+mod client_features;
 mod commands;
 mod crashes;
 mod failures;

@@ -16,11 +16,29 @@ impl Served {
         Lab::new().map(Self)
     }
 
-    fn connect(&self) -> Client {
+    pub(crate) fn connect(&self) -> Client {
         self.connect_with(&[])
     }
 
-    fn connect_with(&self, arguments: &[&str]) -> Client {
+    pub(crate) fn connect_with(&self, arguments: &[&str]) -> Client {
+        self.connect_as(arguments, &json!({}))
+    }
+
+    /// A connection of a client that has these capabilities.
+    pub(crate) fn connect_as(&self, arguments: &[&str], capabilities: &Value) -> Client {
+        let mut client = self.start_server(arguments);
+        let wanted = json!({
+            "protocolVersion": "2025-11-25", "capabilities": capabilities,
+            "clientInfo": { "name": "test", "version": "1" },
+        });
+        let answer = client.request("initialize", &wanted);
+        assert_eq!(answer["result"]["serverInfo"]["name"], "mcp-server-jupyter");
+        client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
+        client
+    }
+
+    /// A server to which nothing was said yet.
+    pub(crate) fn start_server(&self, arguments: &[&str]) -> Client {
         let mut command = self.command(&["serve"]);
         let mut server = command
             .args(arguments)
@@ -29,19 +47,12 @@ impl Served {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut client = Client {
+        Client {
             to: server.stdin.take(),
             from: BufReader::new(server.stdout.take().unwrap()),
             server,
             next: 0,
-        };
-        let wanted = json!({
-            "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "test", "version": "1" },
-        });
-        let answer = client.request("initialize", &wanted);
-        assert_eq!(answer["result"]["serverInfo"]["name"], "mcp-server-jupyter");
-        client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
-        client
+        }
     }
 }
 
@@ -64,7 +75,7 @@ impl Drop for Served {
 }
 
 /// A connection to a server, which ends with it.
-struct Client {
+pub(crate) struct Client {
     server: Child,
     to: Option<ChildStdin>,
     from: BufReader<ChildStdout>,
@@ -79,7 +90,7 @@ pub(crate) struct Told {
 }
 
 impl Client {
-    fn send(&mut self, message: &Value) {
+    pub(crate) fn send(&mut self, message: &Value) {
         self.send_line(&message.to_string());
     }
 
@@ -87,14 +98,14 @@ impl Client {
         writeln!(self.to.as_mut().unwrap(), "{line}").unwrap();
     }
 
-    fn ask(&mut self, method: &str, params: &Value) -> u64 {
+    pub(crate) fn ask(&mut self, method: &str, params: &Value) -> u64 {
         self.next += 1;
         self.send(&json!({ "jsonrpc": "2.0", "id": self.next, "method": method, "params": params }));
         self.next
     }
 
     /// The answer to a request; notifications before it are passed over, and all that comes is the protocol's.
-    fn answer(&mut self, id: u64) -> Value {
+    pub(crate) fn answer(&mut self, id: u64) -> Value {
         loop {
             let message = self.message();
             if message["id"] == id {
@@ -103,23 +114,23 @@ impl Client {
         }
     }
 
-    fn message(&mut self) -> Value {
+    pub(crate) fn message(&mut self) -> Value {
         let mut line = String::new();
         self.from.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
     }
 
-    fn request(&mut self, method: &str, params: &Value) -> Value {
+    pub(crate) fn request(&mut self, method: &str, params: &Value) -> Value {
         let id = self.ask(method, params);
         self.answer(id)
     }
 
-    fn call(&mut self, tool: &str, arguments: &Value) -> Told {
+    pub(crate) fn call(&mut self, tool: &str, arguments: &Value) -> Told {
         let answer = self.request("tools/call", &json!({ "name": tool, "arguments": arguments }));
         told(&answer)
     }
 
-    fn make(&mut self, path: &str, sources: &[&str]) {
+    pub(crate) fn make(&mut self, path: &str, sources: &[&str]) {
         let cells: Vec<Value> = sources.iter().map(|source| json!({ "source": source })).collect();
         let made = self.call("notebook_create", &json!({ "path": path, "cells": cells }));
         assert!(!made.is_error, "{}", made.text);

@@ -59,16 +59,17 @@ pub(super) async fn serve(
     let gate = Arc::new(Gate::new(token));
     let ended = CancellationToken::new();
     let config = config(&args, bound.ip(), ended.clone());
-    let handler = Handler(Arc::clone(&server));
+    let served = Arc::clone(&server);
+    let handler = move || Handler::new(Arc::clone(&served));
     let router = if args.conformance_fixtures {
         let shared = Arc::default();
         router(
-            move || Fixtures::new(handler.clone(), Arc::clone(&shared)),
+            move || Fixtures::new(handler(), Arc::clone(&shared)),
             &gate,
             config,
         )
     } else {
-        router(move || handler.clone(), &gate, config)
+        router(handler, &gate, config)
     };
 
     let listener = listener.tap_io(|stream| {
