@@ -11,6 +11,7 @@ use rmcp::service::{Peer, RequestContext};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use super::resources::Subscriptions;
 use super::server::Server;
 
 /// How long a client may take to tell its roots.
@@ -21,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Connection {
     /// The server as narrowed by the client's roots, once they are known.
     narrowed: Mutex<Option<Arc<Server>>>,
+    /// What it is told of.
+    pub(super) subscriptions: Subscriptions,
 }
 
 impl Connection {

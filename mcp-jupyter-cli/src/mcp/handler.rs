@@ -4,15 +4,19 @@ use std::sync::Arc;
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult, ErrorCode, ErrorData,
-    Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    Implementation, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, SubscribeRequestParams,
+    SubscriptionFilter, UnsubscribeRequestParams,
 };
-use rmcp::service::{NotificationContext, RequestContext};
+use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{RoleServer, ServerHandler};
+use serde_json::json;
 
 use super::answer::{Answer, Refusal};
 use super::caller::Caller;
-use super::connection::Connection;
+use super::connection::{Connection, can_be_asked};
 use super::messages;
+use super::resources;
 use super::server::Server;
 use super::tool::{Effect, Entry};
 use super::tools;
@@ -51,6 +55,11 @@ impl Handler {
             && (!policy.read_only || entry.effect == Effect::Reads)
     }
 
+    /// The names of the tools that are offered.
+    fn names(&self) -> Vec<&'static str> {
+        self.offered().map(|entry| entry.name).collect()
+    }
+
     async fn call(
         &self,
         server: Arc<Server>,
@@ -79,9 +88,18 @@ impl Handler {
     }
 }
 
+fn not_found(uri: &str, reason: &Refusal) -> ErrorData {
+    ErrorData::resource_not_found(reason.to_string(), Some(json!({ "uri": uri })))
+}
+
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder().enable_tools().build();
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_resources()
+            .enable_resources_list_changed()
+            .enable_resources_subscribe()
+            .build();
         let info = Implementation::new("mcp-server-jupyter", env!("CARGO_PKG_VERSION")).with_title("MCP Jupyter");
         ServerConfig::new(capabilities)
             .with_server_info(info)
@@ -111,8 +129,11 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         if !tools::ALL.iter().any(|entry| entry.name == request.name) {
-            let known: Vec<&str> = self.offered().map(|entry| entry.name).collect();
-            let message = format!("there is no tool {:?}; there are {}", request.name, known.join(", "));
+            let message = format!(
+                "there is no tool {:?}; there are {}",
+                request.name,
+                self.names().join(", ")
+            );
             return Err(ErrorData::new(ErrorCode::INVALID_PARAMS, message, None));
         }
         let server = self.connection.server(&self.server, &context).await;
@@ -122,6 +143,74 @@ impl ServerHandler for Handler {
             Err(refusal) => refusal.into_result(self.server.policy.text_limit),
         };
         Ok(result.into())
+    }
+
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let server = self.connection.server(&self.server, &context).await;
+        let cursor = request.and_then(|request| request.cursor);
+        let listed = resources::list(&server, &self.names(), cursor.as_deref()).await;
+        let listed = listed.map_err(|refusal| ErrorData::invalid_params(refusal.to_string(), None))?;
+        if can_be_asked(&context) {
+            let subscriptions = &self.connection.subscriptions;
+            subscriptions.add_list(&server, &context.peer, self.names()).await;
+        }
+        Ok(listed)
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        let templates = resources::templates(&self.names());
+        Ok(ListResourceTemplatesResult::with_all_items(templates))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let server = self.connection.server(&self.server, &context).await;
+        let read = resources::read(&server, &request.uri, &self.names(), &Caller::new(&context)).await;
+        Ok(read.map_err(|refusal| not_found(&request.uri, &refusal))?.into())
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let server = self.connection.server(&self.server, &context).await;
+        let subscriptions = &self.connection.subscriptions;
+        let added = subscriptions.add(&server, &context.peer, request.uri.clone(), self.names());
+        added.await.map_err(|refusal| not_found(&request.uri, &refusal))
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.connection.subscriptions.remove(&request.uri);
+        Ok(())
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        let subscriptions = &self.connection.subscriptions;
+        Some(subscriptions.begin(&self.server, requested, &self.names()))
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        tokio::select! {
+            () = self.connection.subscriptions.listen(&self.server, context.sink(), self.names()) => {}
+            () = context.cancelled() => {}
+        }
+        Ok(())
     }
 
     async fn on_roots_list_changed(&self, context: NotificationContext<RoleServer>) {

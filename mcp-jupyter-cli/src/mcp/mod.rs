@@ -13,6 +13,7 @@ mod fixtures;
 mod handler;
 mod http;
 mod messages;
+mod resources;
 mod roots;
 mod run_log;
 mod server;

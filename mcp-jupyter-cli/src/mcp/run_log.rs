@@ -27,7 +27,8 @@ const SCRATCH_NOTE: &str = "cell scratch-";
 /// Something that happened in a run.
 #[derive(Clone, Debug)]
 pub(super) enum Item {
-    Output(CellRef, Json),
+    /// With its place among the cell's outputs in the notebook, where printed text is joined.
+    Output(CellRef, Json, usize),
     Cleared,
     Finished {
         cell: CellRef,
@@ -74,6 +75,8 @@ struct Inner {
     bytes: usize,
     summary: Summary,
     running: Option<CellRef>,
+    /// How many outputs the running cell has so far, and which stream the last of them is.
+    outputs: (usize, Option<String>),
     question: Option<(Question, oneshot::Sender<String>)>,
     has_ended: bool,
 }
@@ -197,6 +200,18 @@ impl RunLog {
 }
 
 impl Inner {
+    /// Where this output of the running cell is in the notebook.
+    fn place(&mut self, output: &Output) -> usize {
+        let stream = match output {
+            Output::Stream { name, .. } => Some(name.clone()),
+            _ => None,
+        };
+        if stream.is_none() || stream != self.outputs.1 {
+            self.outputs = (self.outputs.0 + 1, stream);
+        }
+        self.outputs.0 - 1
+    }
+
     fn push(&mut self, item: Item, bytes: usize) {
         self.items.push_back((item, bytes));
         self.bytes += bytes;
@@ -220,14 +235,21 @@ impl Inner {
                     ITEM,
                 );
             }
-            RunEvent::CellStarted { cell, .. } => self.running = Some(cell.clone()),
+            RunEvent::CellStarted { cell, .. } => {
+                self.running = Some(cell.clone());
+                self.outputs = (0, None);
+            }
             RunEvent::Output { cell, output } => {
+                let place = self.place(output);
                 self.push(
-                    Item::Output(cell.clone(), output.clone().into_json()),
+                    Item::Output(cell.clone(), output.clone().into_json(), place),
                     ITEM + size(output),
                 );
             }
-            RunEvent::OutputCleared { .. } => self.push(Item::Cleared, ITEM),
+            RunEvent::OutputCleared { .. } => {
+                self.outputs = (0, None);
+                self.push(Item::Cleared, ITEM);
+            }
             RunEvent::OutputUpdated { cell, output } => {
                 let note = format!(
                     "output {output} of cell {} was updated; notebook_read shows it",
@@ -331,6 +353,8 @@ impl InputSource for AgentInput {
 
 #[cfg(test)]
 mod tests {
+    use mcp_jupyter_core::model::JsonMap;
+
     use super::*;
 
     fn cell() -> CellRef {
@@ -360,6 +384,26 @@ mod tests {
         let second = log.news(first.cursor);
         assert_eq!((second.items.len(), second.missed, second.cursor), (1, 0, 2));
         assert!(log.news(second.cursor).items.is_empty());
+    }
+
+    #[test]
+    fn outputs_have_the_places_that_they_have_in_the_notebook() {
+        let log = RunLog::new("a.ipynb".into());
+        let shown = RunEvent::Output {
+            cell: cell(),
+            output: Output::DisplayData {
+                data: MimeBundle::default(),
+                metadata: JsonMap::default(),
+            },
+        };
+        for event in [printed("1"), printed("2"), shown.clone(), shown, printed("3")] {
+            log.apply(&event);
+        }
+        let places = log.news(0).items.into_iter().map(|item| match item {
+            Item::Output(_, _, place) => place,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(places.collect::<Vec<_>>(), [0, 0, 1, 2, 3]);
     }
 
     #[test]

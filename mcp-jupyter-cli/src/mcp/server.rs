@@ -187,12 +187,18 @@ impl Server {
 
     /// A notebook as it is, with all results that were recorded.
     pub(super) async fn read(&self, named: &str) -> Result<(PathBuf, Arc<Notebook>), Refusal> {
+        let (path, notebook) = self.peek(named).await?;
+        self.remember_state(&notebook);
+        Ok((path, notebook))
+    }
+
+    /// As [`Server::read`], for whoever shows it to nobody.
+    pub(super) async fn peek(&self, named: &str) -> Result<(PathBuf, Arc<Notebook>), Refusal> {
         let path = self.notebook_file(named)?;
         let notebook = match self.sessions.store().find(&path).await? {
             Some(record) => self.sessions.store().snapshot(&record.id).await?.notebook,
             None => Arc::new(read_file(path.clone()).await?),
         };
-        self.remember_state(&notebook);
         Ok((path, notebook))
     }
 
@@ -243,6 +249,13 @@ impl Server {
         let asks =
             |log: &RunLog| log.question().is_some_and(|asked| asked.id == question) && self.roots.contains(&log.path);
         runs.iter().find(|(_, log)| asks(log)).map(|(_, log)| Arc::clone(log))
+    }
+
+    /// The runs that this server remembers, the newest first.
+    pub(super) fn runs(&self) -> Vec<(RunId, Arc<RunLog>)> {
+        let runs = lock(&self.runs);
+        let runs = runs.iter().rev().filter(|(_, log)| self.roots.contains(&log.path));
+        runs.cloned().collect()
     }
 
     pub(super) fn shown(&self, path: &Path) -> String {

@@ -7,6 +7,6 @@ mod text;
 mod traceback;
 
 pub(super) use cells::{Outline, cell_line, named, short, source_block};
-pub(super) use outputs::{Page, asset_of, text_of};
-pub(super) use runs::{show_progress, show_run};
+pub(super) use outputs::{Page, asset_of, image_of, text_of};
+pub(super) use runs::{run_state, show_progress, show_run};
 pub(super) use text::{bounded, cleaned, lines_of};

@@ -7,6 +7,7 @@ use rmcp::model::{ContentBlock, Resource};
 
 use super::text::{bounded, cleaned};
 use super::traceback::traceback;
+use crate::mcp::resources::Address;
 
 /// Images a result holds; more are named only.
 const MOST_IMAGES: usize = 8;
@@ -31,6 +32,8 @@ pub(in crate::mcp) struct Page {
     left: usize,
     image_limit: u32,
     images: usize,
+    /// Where the next output is, for whoever wants all of it.
+    source: Option<String>,
 }
 
 impl Page {
@@ -42,7 +45,13 @@ impl Page {
             left: text_limit,
             image_limit,
             images: 0,
+            source: None,
         }
+    }
+
+    /// Names the resource that the next output is.
+    pub(in crate::mcp) fn comes_from(&mut self, uri: String) {
+        self.source = Some(uri);
     }
 
     /// Adds a line that is shown in any case.
@@ -111,8 +120,10 @@ impl Page {
             }
             None => {}
         }
-        if let Some(asset) = asset {
-            self.asset(&asset);
+        match (asset, self.source.take()) {
+            (Some(asset), _) => self.asset(&asset),
+            (None, Some(uri)) if has_image => self.link(uri, image.map(|(mime, _)| mime.as_str())),
+            _ => {}
         }
     }
 
@@ -122,10 +133,21 @@ impl Page {
             "[the whole output, {mime}, {length} bytes: asset_read {digest}]"
         ));
         if mime.starts_with("image/") {
-            self.flush();
-            let resource = Resource::new(format!("asset://{digest}"), "image").with_mime_type(mime.clone());
-            self.blocks.push(ContentBlock::resource_link(resource));
+            let address = Address::Asset {
+                digest: digest.clone(),
+                lines: None,
+                bytes: None,
+            };
+            self.link(address.to_string(), Some(mime));
         }
+    }
+
+    /// Names the resource that is the whole image.
+    fn link(&mut self, uri: String, mime: Option<&str>) {
+        self.flush();
+        let mut resource = Resource::new(uri, "image");
+        resource.mime_type = mime.map(str::to_owned);
+        self.blocks.push(ContentBlock::resource_link(resource));
     }
 
     /// Adds an image, scaled down where it is larger than it may be; false where it cannot be shown.
@@ -199,6 +221,14 @@ pub(in crate::mcp) fn asset_of(output: &Json) -> Option<Asset> {
 
 fn is_image(mime: &str) -> bool {
     matches!(mime, "image/png" | "image/jpeg" | "image/gif" | "image/webp")
+}
+
+/// The image that an output is, encoded.
+pub(in crate::mcp) fn image_of(output: &Json) -> Option<(String, String)> {
+    let data = output.get("data")?.as_object()?;
+    let (mime, encoded) = data.iter().find(|(mime, _)| is_image(mime))?;
+    let encoded = joined(encoded).split_ascii_whitespace().collect();
+    Some((mime.clone(), encoded))
 }
 
 /// A value as text: nbformat splits text into lines.

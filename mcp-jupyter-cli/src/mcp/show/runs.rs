@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::outputs::Page;
 use crate::mcp::answer::Answer;
+use crate::mcp::resources::Address;
 use crate::mcp::run_log::{Item, News, RunLog};
 
 /// The state of a run in a word.
@@ -95,7 +96,7 @@ fn show_news(news: News, notebook: &str, page: &mut Page) {
     }
     let mut printed = Printed::default();
     for item in news.items {
-        if let Item::Output(cell, output) = &item
+        if let Item::Output(cell, output, _) = &item
             && output
                 .get("output_type")
                 .and_then(mcp_jupyter_core::model::Json::as_str)
@@ -150,7 +151,10 @@ impl Printed {
 
 fn show_item(item: Item, notebook: &str, page: &mut Page) {
     match item {
-        Item::Output(cell, output) => page.output(&output, &how(notebook, cell.id.as_str())),
+        Item::Output(cell, output, place) => {
+            page.comes_from(Address::output(notebook, cell.id.as_str(), place).to_string());
+            page.output(&output, &how(notebook, cell.id.as_str()));
+        }
         Item::Cleared => page.line("[the outputs above were cleared by the code]"),
         Item::Finished {
             cell,

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::arguments::NotebookArguments;
 use crate::mcp::answer::{Answer, Refusal};
 use crate::mcp::caller::Caller;
+use crate::mcp::resources::Address;
 use crate::mcp::server::Server;
 use crate::mcp::tool::{Effect, Tool};
 
@@ -138,7 +139,12 @@ async fn image(server: &Server, digest: &Digest, length: u64) -> Result<Answer, 
         page.line("the image cannot be decoded");
     }
     let mut content = page.finish();
-    let resource = Resource::new(format!("asset://{digest}"), "image");
+    let address = Address::Asset {
+        digest: digest.to_string(),
+        lines: None,
+        bytes: None,
+    };
+    let resource = Resource::new(address.to_string(), "image");
     content.push(ContentBlock::resource_link(resource));
     Ok(Answer {
         content,

@@ -33,6 +33,10 @@ mod waiting;
 use super::tool::Entry;
 use crate::error::CliError;
 
+pub(super) use notebook_list::find as find_notebooks;
+pub(super) use notebook_read::{Arguments as Wanted, show as show_notebook};
+pub(super) use run_status::status_of;
+
 /// All of them, in the order in which an agent meets them.
 pub(super) const ALL: [Entry; 29] = [
     Entry::of::<notebook_list::NotebookList>(),

@@ -60,7 +60,7 @@ impl Tool for NotebookList {
 }
 
 /// The notebooks in these folders and below, sorted. Links to folders are not followed: they could lead anywhere.
-pub(super) fn find(folders: &[PathBuf]) -> Vec<PathBuf> {
+pub(in crate::mcp) fn find(folders: &[PathBuf]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = folders.to_vec();
     while let Some(folder) = folders.pop() {

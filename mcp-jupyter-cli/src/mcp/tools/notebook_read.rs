@@ -11,6 +11,7 @@ use super::plan::stale;
 use crate::commands::diff_texts;
 use crate::mcp::answer::{Answer, Refusal};
 use crate::mcp::caller::Caller;
+use crate::mcp::resources::Address;
 use crate::mcp::server::Server;
 use crate::mcp::show::{Outline, Page, asset_of, bounded, cell_line, cleaned, lines_of, short, source_block, text_of};
 use crate::mcp::tool::{Effect, Tool};
@@ -26,7 +27,7 @@ pub(super) struct NotebookRead;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Arguments {
+pub(in crate::mcp) struct Arguments {
     path: String,
     /// Cells to show with sources and outputs: ID, #3, A..B; without, an outline of all
     #[serde(default)]
@@ -39,6 +40,33 @@ pub(super) struct Arguments {
     lines: Option<String>,
 }
 
+impl Arguments {
+    pub(in crate::mcp) fn outline(path: String) -> Self {
+        Self {
+            path,
+            cells: Vec::new(),
+            since: None,
+            output: None,
+            lines: None,
+        }
+    }
+
+    pub(in crate::mcp) fn cell(path: String, cell: String) -> Self {
+        Self {
+            cells: vec![cell],
+            ..Self::outline(path)
+        }
+    }
+
+    pub(in crate::mcp) fn output(path: String, cell: String, output: usize, lines: Option<String>) -> Self {
+        Self {
+            output: Some(output),
+            lines,
+            ..Self::cell(path, cell)
+        }
+    }
+}
+
 impl Tool for NotebookRead {
     const NAME: &'static str = "notebook_read";
     const DESCRIPTION: &'static str = "Show a notebook: its outline with what is stale, cells, or changes since a revision. \
@@ -47,19 +75,24 @@ impl Tool for NotebookRead {
     type Arguments = Arguments;
 
     async fn call(server: Arc<Server>, arguments: Arguments, _caller: Caller) -> Result<Answer, Refusal> {
-        let (path, notebook) = server.read(&arguments.path).await?;
         let mut page = server.page();
-        if let Some(since) = &arguments.since {
-            changes(&server, &notebook, since, &mut page)?;
-        } else if arguments.cells.is_empty() {
-            outline(&server, &path, &notebook, &mut page).await?;
-        } else {
-            cells(&server, &notebook, &arguments, &mut page).await?;
-        }
+        show(&server, &arguments, &mut page).await?;
         Ok(Answer {
             content: page.finish(),
             ..Answer::default()
         })
+    }
+}
+
+/// Shows what is asked for of a notebook.
+pub(in crate::mcp) async fn show(server: &Arc<Server>, arguments: &Arguments, page: &mut Page) -> Result<(), Refusal> {
+    let (path, notebook) = server.read(&arguments.path).await?;
+    if let Some(since) = &arguments.since {
+        changes(server, &notebook, since, page)
+    } else if arguments.cells.is_empty() {
+        outline(server, &path, &notebook, page).await
+    } else {
+        cells(server, &notebook, arguments, page).await
     }
 }
 
@@ -122,7 +155,7 @@ async fn cells(server: &Server, notebook: &Notebook, arguments: &Arguments, page
         let [only] = positions.as_slice() else {
             return Err(Refusal::new("`output` needs exactly one cell"));
         };
-        let output = Wanted {
+        let output = Part {
             cell: &notebook.cells()[*only],
             number: output,
             lines: arguments.lines.as_deref(),
@@ -168,6 +201,7 @@ fn show_cell(position: usize, cell: &Cell, path: &str, alone: bool, page: &mut P
             "notebook_read {{\"path\": {path:?}, \"cells\": [{:?}], \"output\": {number}, \"lines\": \"1-200\"}} shows all of it by lines",
             cell.id().as_str()
         );
+        page.comes_from(output_uri(path, cell, number));
         match text_of(output).filter(|text| !alone && text.len() > OUTPUT) {
             Some(text) => page.text(&bounded(&cleaned(&text), OUTPUT, &how), &how),
             None => page.output(output, &how),
@@ -175,15 +209,19 @@ fn show_cell(position: usize, cell: &Cell, path: &str, alone: bool, page: &mut P
     }
 }
 
+fn output_uri(path: &str, cell: &Cell, output: usize) -> String {
+    Address::output(path, cell.id().as_str(), output).to_string()
+}
+
 /// An output that is asked for.
-struct Wanted<'a> {
+struct Part<'a> {
     cell: &'a Cell,
     number: usize,
     lines: Option<&'a str>,
     path: &'a str,
 }
 
-impl Wanted<'_> {
+impl Part<'_> {
     async fn show(&self, server: &Server, page: &mut Page) -> Result<(), Refusal> {
         let (id, number) = (self.cell.id(), self.number);
         let output = self.cell.outputs().get(number).ok_or_else(|| {
@@ -197,6 +235,7 @@ impl Wanted<'_> {
             self.path
         );
         let Some(lines) = self.lines else {
+            page.comes_from(output_uri(self.path, self.cell, number));
             page.output(output, &how);
             return Ok(());
         };

@@ -36,12 +36,23 @@ impl Tool for RunStatus {
 
     async fn call(server: Arc<Server>, arguments: Arguments, caller: Caller) -> Result<Answer, Refusal> {
         let until = until(Some(arguments.wait_seconds.unwrap_or(0.0)))?;
-        if let Ok(log) = find(&server, &arguments.run_id, until).await {
-            return Ok(server.wait_for(&log, arguments.since, until, &caller).await);
-        }
-        let (session, run) = recorded(&server, &arguments.run_id).await?;
-        Ok(told(&server, &session, &run))
+        status_of(&server, &arguments.run_id, arguments.since, until, &caller).await
     }
+}
+
+/// What a run has done since a cursor, waiting for its end.
+pub(in crate::mcp) async fn status_of(
+    server: &Arc<Server>,
+    id: &str,
+    since: u64,
+    until: Instant,
+    caller: &Caller,
+) -> Result<Answer, Refusal> {
+    if let Ok(log) = find(server, id, until).await {
+        return Ok(server.wait_for(&log, since, until, caller).await);
+    }
+    let (session, run) = recorded(server, id).await?;
+    Ok(told(server, &session, &run))
 }
 
 /// A run that this server has, or that an earlier one has left and that goes on now.
