@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult, ErrorCode, ErrorData,
-    Implementation, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult, CustomRequest,
+    CustomResult, ErrorCode, ErrorData, GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
     ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, SubscribeRequestParams,
     SubscriptionFilter, UnsubscribeRequestParams,
 };
@@ -20,6 +21,7 @@ use super::resources;
 use super::server::Server;
 use super::tool::{Effect, Entry};
 use super::tools;
+use super::{completion, prompts};
 
 const INSTRUCTIONS: &str = "\
 Runs Jupyter notebooks on real kernels. Notebooks are named by their path, cells by their id (a unique start of it will \
@@ -96,6 +98,8 @@ impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
         let capabilities = ServerCapabilities::builder()
             .enable_tools()
+            .enable_prompts()
+            .enable_completions()
             .enable_resources()
             .enable_resources_list_changed()
             .enable_resources_subscribe()
@@ -178,6 +182,37 @@ impl ServerHandler for Handler {
         let server = self.connection.server(&self.server, &context).await;
         let read = resources::read(&server, &request.uri, &self.names(), &Caller::new(&context)).await;
         Ok(read.map_err(|refusal| not_found(&request.uri, &refusal))?.into())
+    }
+
+    async fn list_prompts(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Ok(ListPromptsResult::with_all_items(prompts::list(&self.names())))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let arguments = request.arguments.unwrap_or_default();
+        let prompt = prompts::get(&request.name, &arguments, &self.names());
+        Ok(prompt
+            .map_err(|refusal| ErrorData::invalid_params(refusal.to_string(), None))?
+            .into())
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let server = self.connection.server(&self.server, &context).await;
+        let completed = completion::complete(&server, &request, &self.names()).await;
+        let completed = completed.map_err(|refusal| ErrorData::internal_error(refusal.to_string(), None))?;
+        Ok(CompleteResult::new(completed))
     }
 
     async fn subscribe(

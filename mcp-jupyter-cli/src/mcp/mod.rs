@@ -7,12 +7,14 @@
 mod answer;
 mod audit;
 mod caller;
+mod completion;
 mod connection;
 mod executing;
 mod fixtures;
 mod handler;
 mod http;
 mod messages;
+mod prompts;
 mod resources;
 mod roots;
 mod run_log;

@@ -48,3 +48,47 @@ fn a_clients_roots_narrow_what_it_may_use_until_it_has_others() {
         assert_eq!(client.call("notebook_list", &json!({})).text, listed);
     }
 }
+
+#[test]
+fn prompts_are_filled_in_and_their_arguments_completed() {
+    let Some(lab) = Served::new() else { return };
+    let mut client = lab.connect();
+    client.make("sales data.ipynb", &["north = 1\nsouth = 2"]);
+    let listed = client.request("prompts/list", &json!({}));
+    let prompts = listed["result"]["prompts"].as_array().unwrap();
+    let names: Vec<&str> = prompts.iter().map(|prompt| prompt["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["analyse_data", "debug_notebook", "clean_up", "explain_plan"]);
+    let wanted = json!({ "name": "debug_notebook", "arguments": { "path": "sales data.ipynb" } });
+    let prompt = client.request("prompts/get", &wanted);
+    let text = prompt["result"]["messages"][0]["content"]["text"].as_str().unwrap();
+    assert!(text.starts_with("The notebook sales data.ipynb fails."), "{text}");
+    let unknown = client.request("prompts/get", &json!({ "name": "no" }));
+    assert!(
+        unknown["error"]["message"].as_str().unwrap().contains("explain_plan"),
+        "{unknown}"
+    );
+
+    client.call("run", &json!({ "path": "sales data.ipynb" }));
+    let id = lab.json("sales data.ipynb")["cells"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let prompt = json!({ "type": "ref/prompt", "name": "analyse_data" });
+    let template = json!({ "type": "ref/resource", "uri": "notebook:///{+path}/cells/{cell}" });
+    for (reference, name, value, expected) in [
+        (&prompt, "path", "sal", "sales data.ipynb"),
+        (&template, "path", "", "sales data.ipynb"),
+        (&template, "cell", &id[..2], &id),
+        (&prompt, "variable", "nor", "north"),
+        (&prompt, "kernel", "python", "python3"),
+    ] {
+        let completed = client.request(
+            "completion/complete",
+            &json!({
+                "ref": reference, "argument": { "name": name, "value": value },
+                "context": { "arguments": { "path": "sales data.ipynb" } },
+            }),
+        );
+        assert_eq!(completed["result"]["completion"]["values"][0], expected, "{completed}");
+    }
+}

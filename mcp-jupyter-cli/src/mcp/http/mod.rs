@@ -63,11 +63,7 @@ pub(super) async fn serve(
     let handler = move || Handler::new(Arc::clone(&served));
     let router = if args.conformance_fixtures {
         let shared = Arc::default();
-        router(
-            move || Fixtures::new(handler(), Arc::clone(&shared)),
-            &gate,
-            config,
-        )
+        router(move || Fixtures::new(handler(), Arc::clone(&shared)), &gate, config)
     } else {
         router(handler, &gate, config)
     };

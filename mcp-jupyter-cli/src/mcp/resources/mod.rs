@@ -13,7 +13,7 @@ use rmcp::model::{ListResourcesResult, Resource, ResourceTemplate};
 use super::answer::Refusal;
 use super::server::Server;
 use super::show::run_state;
-use super::tools::find_notebooks;
+use super::tools;
 
 pub(super) use self::address::Address;
 pub(super) use self::reading::read;
@@ -105,9 +105,7 @@ async fn all(server: &Arc<Server>, offered: &[&str]) -> Result<Vec<Resource>, Re
 }
 
 async fn notebooks(server: &Arc<Server>) -> Result<Vec<Resource>, Refusal> {
-    let folders = server.roots.folders().to_vec();
-    let found = tokio::task::spawn_blocking(move || find_notebooks(&folders)).await;
-    let found = found.map_err(|error| Refusal::new(format!("the notebooks cannot be listed: {error}")))?;
+    let found = tools::notebooks(server.roots.folders().to_vec()).await?;
     let notebooks = found.iter().map(|path| {
         let path = server.shown(path);
         Resource::new(Address::Outline { path: path.clone() }.to_string(), path).with_mime_type("text/plain")

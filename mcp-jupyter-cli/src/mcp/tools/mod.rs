@@ -33,9 +33,10 @@ mod waiting;
 use super::tool::Entry;
 use crate::error::CliError;
 
-pub(super) use notebook_list::find as find_notebooks;
+pub(super) use notebook_list::notebooks;
 pub(super) use notebook_read::{Arguments as Wanted, show as show_notebook};
 pub(super) use run_status::status_of;
+pub(super) use variables::names as variable_names;
 
 /// All of them, in the order in which an agent meets them.
 pub(super) const ALL: [Entry; 29] = [

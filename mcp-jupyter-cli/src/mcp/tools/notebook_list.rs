@@ -35,8 +35,7 @@ impl Tool for NotebookList {
             Some(named) => vec![server.roots.existing(named)?],
             None => server.roots.folders().to_vec(),
         };
-        let found = tokio::task::spawn_blocking(move || find(&folders)).await;
-        let found = found.map_err(|error| Refusal::new(format!("the notebooks cannot be listed: {error}")))?;
+        let found = notebooks(folders).await?;
         let records = server.sessions.store().list().await?;
         let mut lines: Vec<String> = Vec::new();
         for path in found.iter().take(LISTED) {
@@ -59,8 +58,14 @@ impl Tool for NotebookList {
     }
 }
 
+/// As [`find`], without keeping others waiting.
+pub(in crate::mcp) async fn notebooks(folders: Vec<PathBuf>) -> Result<Vec<PathBuf>, Refusal> {
+    let found = tokio::task::spawn_blocking(move || find(&folders)).await;
+    found.map_err(|error| Refusal::new(format!("the notebooks cannot be listed: {error}")))
+}
+
 /// The notebooks in these folders and below, sorted. Links to folders are not followed: they could lead anywhere.
-pub(in crate::mcp) fn find(folders: &[PathBuf]) -> Vec<PathBuf> {
+pub(super) fn find(folders: &[PathBuf]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = folders.to_vec();
     while let Some(folder) = folders.pop() {

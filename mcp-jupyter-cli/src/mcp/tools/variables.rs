@@ -14,6 +14,9 @@ use crate::mcp::tool::{Effect, Tool};
 /// Variables that are listed at most.
 const LISTED: usize = 100;
 
+/// Names that can be told of at most.
+const MOST_NAMES: usize = 1000;
+
 /// Rows of a table that are shown unless more are asked for, and at most.
 const ROWS: usize = 5;
 const MOST_ROWS: usize = 50;
@@ -53,6 +56,13 @@ impl Tool for VariableList {
             ..Answer::default()
         })
     }
+}
+
+/// The names of the variables in a notebook's kernel.
+pub(in crate::mcp) async fn names(server: &Arc<Server>, path: &str) -> Result<Vec<String>, Refusal> {
+    let found = look(server, path, "variables", &[Value::Null, json!(MOST_NAMES)]).await?;
+    let rows = found["rows"].as_array().into_iter().flatten();
+    Ok(rows.filter_map(|row| row[0].as_str().map(str::to_owned)).collect())
 }
 
 fn row(row: &Value) -> String {
