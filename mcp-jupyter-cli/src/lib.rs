@@ -5,7 +5,6 @@
 
 mod args;
 mod commands;
-mod draw;
 mod error;
 mod exit;
 mod install;

@@ -1,16 +1,17 @@
 use std::path::Path;
 
+use mcp_jupyter_core::engine::drawing::{Drawing, html, svg};
+
 use crate::args::{GraphArgs, GraphFormat};
-use crate::draw::{Drawing, html, svg};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::preview::Preview;
+use crate::preview::preview;
 use crate::report;
 
 /// Draws which cell depends on which.
 pub(crate) fn graph(args: &GraphArgs) -> Result<Exit, CliError> {
     let format = format(args)?;
-    let preview = Preview::new(&args.preview)?;
+    let preview = preview(&args.preview)?;
     let drawing = Drawing::new(&preview);
     let picture = match format {
         GraphFormat::Svg => svg(&drawing),

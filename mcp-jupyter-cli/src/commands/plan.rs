@@ -1,13 +1,15 @@
+use mcp_jupyter_core::engine::drawing::{Drawing, dot, mermaid, svg};
+use mcp_jupyter_core::engine::preview::PlanDocument;
+
 use crate::args::{PlanArgs, PlanFormat};
-use crate::draw::{Drawing, dot, mermaid, svg};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::preview::{PlanDocument, Preview};
+use crate::preview::preview;
 use crate::report;
 
 /// Prints what would be executed, and why.
 pub(crate) fn plan(args: &PlanArgs) -> Result<Exit, CliError> {
-    let preview = Preview::new(&args.preview)?;
+    let preview = preview(&args.preview)?;
     match args.format {
         PlanFormat::Table => report::show_plan(&preview),
         PlanFormat::Json => report::show_json_line(&PlanDocument::new(&preview)),

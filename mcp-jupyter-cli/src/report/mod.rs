@@ -19,13 +19,13 @@ use std::fmt::Debug;
 use std::io::{self, Write};
 
 use mcp_jupyter_core::engine::RunEvent;
+use mcp_jupyter_core::engine::preview::Preview;
 use mcp_jupyter_core::model::CellRef;
 use serde::Serialize;
 
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::job::Destination;
-use crate::preview::Preview;
 use crate::signals::Stop;
 
 pub(crate) use self::diff::DiffText;

@@ -1,9 +1,8 @@
 use std::collections::HashMap;
 
+use mcp_jupyter_core::engine::preview::Preview;
 use mcp_jupyter_core::model::{CellId, CellRef};
 use mcp_jupyter_core::session::notebook::Cell;
-
-use crate::preview::Preview;
 
 use super::style::Style;
 use super::table::{table, width};

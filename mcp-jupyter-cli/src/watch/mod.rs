@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use mcp_jupyter_core::Error;
+use mcp_jupyter_core::engine::preview::explain;
 use mcp_jupyter_core::engine::{
     InputSource, KeptSessions, Offload, OpenedSession, RunControl, RunEvent, SessionRun, StopCause, Turn,
     resolve_target,
@@ -24,7 +25,6 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::job::{Destination, Kernels};
 use crate::keeping::{self, Sync, SyncOptions};
-use crate::preview::explain;
 use crate::report::{Report, Reporter};
 use crate::signals::{Stop, Stops};
 

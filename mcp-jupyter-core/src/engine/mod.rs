@@ -7,6 +7,7 @@
 mod alone;
 mod cell_outputs;
 mod document;
+pub mod drawing;
 mod event;
 mod event_log;
 mod execution;
@@ -21,6 +22,7 @@ mod offload;
 mod offloading;
 mod outcome;
 mod preparation;
+pub mod preview;
 mod recovery;
 mod redacting;
 mod request;

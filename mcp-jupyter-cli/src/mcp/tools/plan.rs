@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_jupyter_core::engine::planner;
+use mcp_jupyter_core::engine::preview::explain;
 use mcp_jupyter_core::scheduler::{Plan, PlanRequest};
 use mcp_jupyter_core::session::SessionRecord;
 use mcp_jupyter_core::session::notebook::Notebook;
@@ -16,7 +17,6 @@ use crate::mcp::caller::Caller;
 use crate::mcp::executing::Launch;
 use crate::mcp::server::Server;
 use crate::mcp::tool::{Effect, Tool};
-use crate::preview::explain;
 
 /// How long a run in progress is waited for, before it is said that there is one.
 const PATIENCE: Duration = Duration::from_millis(200);

@@ -1,12 +1,13 @@
-use mcp_jupyter_core::model::CellRef;
-use mcp_jupyter_core::scheduler::{CellEffects, Edge, PlannedCell, SkippedCell};
 use serde::Serialize;
+
+use crate::model::CellRef;
+use crate::scheduler::{CellEffects, Edge, PlannedCell, SkippedCell};
 
 use super::Preview;
 
-/// The plan as `--format json` prints it. Cells are named by their index among all cells of the notebook.
+/// The plan as it is written in JSON. Cells are named by their index among all cells of the notebook.
 #[derive(Debug, Serialize)]
-pub(crate) struct PlanDocument<'a> {
+pub struct PlanDocument<'a> {
     /// Every code cell.
     cells: Vec<Cell<'a>>,
     /// From the last writer above to the reader.
@@ -63,7 +64,8 @@ struct Deletion<'a> {
 }
 
 impl<'a> PlanDocument<'a> {
-    pub(crate) fn new(preview: &'a Preview) -> Self {
+    /// The plan of a preview.
+    pub fn new(preview: &'a Preview) -> Self {
         let plan = &preview.plan;
         Self {
             cells: preview.cells.iter().map(cell).collect(),

@@ -11,20 +11,21 @@ mod svg;
 
 use std::collections::HashMap;
 
-use mcp_jupyter_core::scheduler::{CellEffects, SkipReason, StaleKind};
-use mcp_jupyter_core::session::notebook::{Cell, CellType};
 use serde::Serialize;
 
-use crate::preview::{Preview, list};
+use crate::scheduler::{CellEffects, SkipReason, StaleKind};
+use crate::session::notebook::{Cell, CellType};
 
-pub(crate) use self::dot::dot;
-pub(crate) use self::html::html;
-pub(crate) use self::mermaid::mermaid;
-pub(crate) use self::svg::svg;
+use super::preview::{Preview, list};
+
+pub use self::dot::dot;
+pub use self::html::html;
+pub use self::mermaid::mermaid;
+pub use self::svg::svg;
 
 /// What is drawn.
 #[derive(Debug)]
-pub(crate) struct Drawing<'a> {
+pub struct Drawing<'a> {
     name: &'a str,
     /// Code cells and the headings between them, in notebook order.
     rows: Vec<Row<'a>>,
@@ -122,7 +123,8 @@ impl Node<'_> {
 }
 
 impl<'a> Drawing<'a> {
-    pub(crate) fn new(preview: &'a Preview) -> Self {
+    /// What a preview shows.
+    pub fn new(preview: &'a Preview) -> Self {
         let nodes = nodes(preview);
         let positions: HashMap<usize, usize> = nodes.iter().map(|node| node.index).zip(0..).collect();
         let edges = preview.edges.iter().map(|edge| Arc {
@@ -225,10 +227,10 @@ mod tests {
     use super::*;
 
     /// What tries to leave its place in every format.
-    pub(crate) const HOSTILE: &str = "x = '</script><script>alert(1)</script>' # \"&amp;\" ]]> \\N `a` \u{1b}[2J";
+    pub(super) const HOSTILE: &str = "x = '</script><script>alert(1)</script>' # \"&amp;\" ]]> \\N `a` \u{1b}[2J";
 
     /// Two cells that are executed and one that is not, with a hostile source, id, heading and names.
-    pub(crate) fn with_sample<R>(show: impl FnOnce(&Drawing<'_>) -> R) -> R {
+    pub(super) fn with_sample<R>(show: impl FnOnce(&Drawing<'_>) -> R) -> R {
         let hostile = CellEffects {
             writes: vec![HOSTILE.to_owned()],
             unknown: Some(HOSTILE.to_owned()),

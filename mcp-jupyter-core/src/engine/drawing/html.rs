@@ -41,7 +41,7 @@ impl<'a> Details<'a> {
 }
 
 /// The graph as a page that loads nothing.
-pub(crate) fn html(drawing: &Drawing<'_>) -> String {
+pub fn html(drawing: &Drawing<'_>) -> String {
     let name = xml(drawing.name);
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\

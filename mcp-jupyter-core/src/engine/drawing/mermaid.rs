@@ -16,7 +16,7 @@ const STYLES: &str = "\
 ";
 
 /// The graph for Mermaid. Cells that are executed are stadiums, the others boxes.
-pub(crate) fn mermaid(drawing: &Drawing<'_>) -> String {
+pub fn mermaid(drawing: &Drawing<'_>) -> String {
     let mut text = String::from("flowchart TD\n");
     for node in &drawing.nodes {
         let (open, close) = if node.is_executed { ("([", "])") } else { ("[", "]") };

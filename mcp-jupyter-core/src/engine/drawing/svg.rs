@@ -101,7 +101,7 @@ fn pixels(columns: usize, column: f64) -> usize {
 }
 
 /// The graph as a file of its own.
-pub(crate) fn svg(drawing: &Drawing<'_>) -> String {
+pub fn svg(drawing: &Drawing<'_>) -> String {
     let mut text = String::new();
     write_svg(&mut text, drawing, true);
     text.push('\n');

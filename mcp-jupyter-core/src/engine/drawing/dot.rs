@@ -6,7 +6,7 @@ use super::{Drawing, Mark, Node, fit};
 const TITLE_WIDTH: usize = 60;
 
 /// The graph for Graphviz. Cells that are executed have a thick border and the reason in their text.
-pub(crate) fn dot(drawing: &Drawing<'_>) -> String {
+pub fn dot(drawing: &Drawing<'_>) -> String {
     let mut text = String::from(
         "digraph notebook {\n  node [shape=box style=\"rounded,filled\" fontname=\"monospace\" fontsize=11];\n  edge [fontname=\"monospace\" fontsize=9];\n",
     );
