@@ -3,9 +3,14 @@
 mod choice;
 mod ending;
 mod error;
+mod feed;
+mod job;
 mod kernel;
+mod objects;
+mod planner;
 mod pump;
 mod run;
+mod runtime;
 
 /// The compiled half of the package `mcp_jupyter`.
 #[pyo3::pymodule]
@@ -15,6 +20,12 @@ mod _native {
 
     #[pymodule_export]
     use crate::run::PyRun;
+
+    #[pymodule_export]
+    use crate::job::PyJob;
+
+    #[pymodule_export]
+    use crate::planner::{PyPlanner, PyPreview};
 
     #[pymodule_export]
     use crate::ending::shut_down;

@@ -28,13 +28,21 @@ if _TYPE_CHECKING:
     from ._arun import AsyncRun, arun
     from ._many import Outcome, run_many
     from ._papermill import execute_notebook
+    from ._scheduler import AnalysedCell, Edge, Graph, Plan, PlannedCell, Scheduler, SkippedCell
 
 _atexit.register(_shut_down)
 
 # What not every program needs is imported when it is first asked for.
 _LATER = {
+    "AnalysedCell": "_scheduler",
     "AsyncRun": "_arun",
+    "Edge": "_scheduler",
+    "Graph": "_scheduler",
     "Outcome": "_many",
+    "Plan": "_scheduler",
+    "PlannedCell": "_scheduler",
+    "Scheduler": "_scheduler",
+    "SkippedCell": "_scheduler",
     "arun": "_arun",
     "execute_notebook": "_papermill",
     "run_many": "_many",
@@ -52,12 +60,15 @@ def __getattr__(name: str) -> _Any:
 
 
 __all__ = [
+    "AnalysedCell",
     "AsyncRun",
     "CellExecutionError",
     "CellResult",
     "ConflictError",
     "CorruptError",
+    "Edge",
     "Error",
+    "Graph",
     "InvalidRequestError",
     "KernelDiedError",
     "KernelSpec",
@@ -65,7 +76,11 @@ __all__ = [
     "NotFoundError",
     "Outcome",
     "Output",
+    "Plan",
+    "PlannedCell",
     "RunResult",
+    "Scheduler",
+    "SkippedCell",
     "SystemCallError",
     "TimedOutError",
     "UnavailableError",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Mapping, Optional, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, TypedDict, Union
 
 from .exceptions import InvalidRequestError
 
@@ -92,8 +92,19 @@ def native_options(
         papermill=papermill,
     )
     for name in ("tags", "skip_tags", "targets"):
-        values[name] = [values[name]] if isinstance(values[name], str) else list(values[name])
+        values[name] = as_list(values[name])
     return values
+
+
+def as_list(names: Union[str, Iterable[str]]) -> List[str]:
+    """Names, where one may stand alone."""
+    return [names] if isinstance(names, str) else list(names)
+
+
+def notebook_source(notebook: Notebook) -> Dict[str, Any]:
+    """Where the compiled half finds a notebook: in a file, or in its JSON."""
+    path, document = _source(notebook)
+    return {"path": path, "document": document}
 
 
 def kernel_choice(name: Optional[str], python: Optional[Path], prefers_interpreter: bool = True) -> Dict[str, Any]:

@@ -33,12 +33,12 @@ pub(crate) fn end_all(patience: Duration) {
     let ours = runs.into_iter().filter(|(pid, _)| *pid == std::process::id());
     let queues: Vec<Arc<Queue>> = ours.filter_map(|(_, queue)| queue.upgrade()).collect();
     for queue in &queues {
-        queue.abandon();
+        queue.events.abandon();
         queue.ask(Stop::AtOnce);
     }
     let due = Instant::now() + patience;
     for queue in &queues {
-        queue.wait_for_end(due.saturating_duration_since(Instant::now()));
+        queue.events.wait_for_end(due.saturating_duration_since(Instant::now()));
     }
 }
 
@@ -80,10 +80,10 @@ impl Work {
     async fn pass_on(&self, run: &mut Run, warnings: &[String]) {
         while let Some(event) = run.next().await {
             let is_first = matches!(event, RunEvent::RunStarted { .. });
-            self.0.push(event).await;
+            self.0.events.push(event).await;
             for message in warnings.iter().filter(|_| is_first) {
                 let message = message.clone();
-                self.0.push(RunEvent::Warning { message }).await;
+                self.0.events.push(RunEvent::Warning { message }).await;
             }
         }
     }
