@@ -37,16 +37,37 @@ impl KernelChoice {
         &self,
         notebook: &Notebook,
     ) -> Result<(LocalProvisioner, KernelSpec), mcp_jupyter_core::Error> {
-        let provisioner = match self.python.as_ref().or(self.interpreter.as_ref()) {
+        let spec = match self.chosen()? {
+            Some(spec) => spec,
+            None => self.for_notebook(notebook)?,
+        };
+        Ok((self.provisioner(), spec))
+    }
+
+    /// The same where there is no notebook: the kernel or the interpreter that is named, else the running one. It may block.
+    pub(crate) fn choose_alone(&self) -> Result<(LocalProvisioner, KernelSpec), mcp_jupyter_core::Error> {
+        let spec = match (self.chosen()?, &self.interpreter) {
+            (Some(spec), _) => spec,
+            (None, Some(python)) if self.has_ipykernel => of_interpreter(python)?,
+            (None, _) => return Err(self.not_named("no kernel is named")),
+        };
+        Ok((self.provisioner(), spec))
+    }
+
+    fn provisioner(&self) -> LocalProvisioner {
+        match self.python.as_ref().or(self.interpreter.as_ref()) {
             Some(python) => LocalProvisioner::new().with_python(python),
             None => LocalProvisioner::new(),
-        };
-        let spec = match (&self.name, &self.python) {
-            (Some(name), _) => self.named(name)?,
-            (None, Some(python)) => of_interpreter(python)?,
-            (None, None) => self.for_notebook(notebook)?,
-        };
-        Ok((provisioner, spec))
+        }
+    }
+
+    /// What the caller has named.
+    fn chosen(&self) -> Result<Option<KernelSpec>, KernelError> {
+        match (&self.name, &self.python) {
+            (Some(name), _) => self.named(name).map(Some),
+            (None, Some(python)) => of_interpreter(python).map(Some),
+            (None, None) => Ok(None),
+        }
     }
 
     fn named(&self, name: &str) -> Result<KernelSpec, KernelError> {
@@ -66,11 +87,11 @@ impl KernelChoice {
                 (Err(KernelError::NoSuchKernel { .. }), Some(python)) => Ok(of_interpreter(python)?),
                 (found, _) => Ok(found?),
             },
-            (None, _, None) => Err(self.not_named()),
+            (None, _, None) => Err(self.not_named("the notebook names no kernel")),
         }
     }
 
-    fn not_named(&self) -> mcp_jupyter_core::Error {
+    fn not_named(&self, what: &str) -> mcp_jupyter_core::Error {
         let found = KernelSpecs::from_env(self.interpreter.as_deref()).all();
         let names: Vec<String> = found.into_iter().map(|spec| spec.name).collect();
         let available = if names.is_empty() {
@@ -79,7 +100,7 @@ impl KernelChoice {
             names.join(", ")
         };
         invalid(format!(
-            "the notebook names no kernel (available: {available}), and this Python has no ipykernel; choose one with \
+            "{what} (available: {available}), and this Python has no ipykernel; choose one with \
              kernel=NAME, or install ipykernel"
         ))
         .into()

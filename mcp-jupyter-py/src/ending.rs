@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use crate::{pump, run, runtime};
+use crate::{live, pump, run, runtime};
 
 /// How long runs may take to save and to end their kernels when the interpreter ends.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -86,6 +86,7 @@ pub(crate) fn shut_down(py: Python<'_>) {
     py.detach(|| {
         let due = Instant::now() + PATIENCE;
         run::end_all(PATIENCE);
+        live::end_all();
         runtime::close(due.saturating_duration_since(Instant::now()));
         pump::close();
         let patience = due.saturating_duration_since(Instant::now());

@@ -67,6 +67,14 @@ impl PyJob {
         Ok(Self(Owned::new(Progress { feed, task })))
     }
 
+    /// The same for what gives nothing.
+    pub(crate) fn start_plain<E>(work: impl Future<Output = Result<(), E>> + Send + 'static) -> PyResult<Self>
+    where
+        E: Into<Error> + Send + 'static,
+    {
+        Self::start(work, |py, ()| Ok(py.None().into_bound(py)))
+    }
+
     /// The same for what takes the processor, or blocks.
     pub(crate) fn start_blocking<T, E>(
         work: impl FnOnce() -> Result<T, E> + Send + 'static,

@@ -6,6 +6,7 @@ mod error;
 mod feed;
 mod job;
 mod kernel;
+mod live;
 mod objects;
 mod planner;
 mod pump;
@@ -23,6 +24,9 @@ mod _native {
 
     #[pymodule_export]
     use crate::job::PyJob;
+
+    #[pymodule_export]
+    use crate::live::{PyExecution, PyKernel, attach_kept, start_kernel};
 
     #[pymodule_export]
     use crate::planner::{PyPlanner, PyPreview};

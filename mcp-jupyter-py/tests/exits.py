@@ -57,6 +57,49 @@ def work():
 for _ in range(2):
     threading.Thread(target=work, daemon=True).start()
 """,
+    "with a kernel that was not closed": """
+kernel = mcp_jupyter.Kernel.start()
+kernel.execute("1").wait()
+""",
+    "with a kernel that is executing": """
+kernel = mcp_jupyter.Kernel.start()
+execution = kernel.execute("while True: print(1)")
+next(execution)
+""",
+    "with a kernel in asyncio that is executing": """
+async def main():
+    global kernel, execution
+    kernel = await mcp_jupyter.Kernel.astart()
+    execution = kernel.aexecute("while True: print(1)")
+    await execution.__anext__()
+asyncio.run(main())
+""",
+    "with daemon threads that wait for kernels": """
+begun = threading.Semaphore(0)
+def work():
+    kernel = mcp_jupyter.Kernel.start()
+    execution = kernel.execute("while True: print(1, flush=True)")
+    next(execution)
+    begun.release()
+    execution.wait()
+def attempt():
+    try:
+        work()
+    except RuntimeError:
+        pass
+for _ in range(2):
+    threading.Thread(target=attempt, daemon=True).start()
+begun.acquire(); begun.acquire()
+""",
+    "with daemon threads that start kernels": """
+def work():
+    try:
+        mcp_jupyter.Kernel.start()
+    except RuntimeError:
+        pass
+for _ in range(2):
+    threading.Thread(target=work, daemon=True).start()
+""",
     "by a listener": """
 def listen(event):
     if event["event"] == "output":

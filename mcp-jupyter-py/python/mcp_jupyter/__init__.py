@@ -26,6 +26,8 @@ from .results import CellResult, Output, RunResult
 
 if _TYPE_CHECKING:
     from ._arun import AsyncRun, arun
+    from ._execution import AsyncExecution, Execution
+    from ._kernel import Completions, Kernel
     from ._many import Outcome, run_many
     from ._papermill import execute_notebook
     from ._scheduler import AnalysedCell, Edge, Graph, Plan, PlannedCell, Scheduler, SkippedCell
@@ -35,9 +37,13 @@ _atexit.register(_shut_down)
 # What not every program needs is imported when it is first asked for.
 _LATER = {
     "AnalysedCell": "_scheduler",
+    "AsyncExecution": "_execution",
     "AsyncRun": "_arun",
+    "Completions": "_kernel",
     "Edge": "_scheduler",
+    "Execution": "_execution",
     "Graph": "_scheduler",
+    "Kernel": "_kernel",
     "Outcome": "_many",
     "Plan": "_scheduler",
     "PlannedCell": "_scheduler",
@@ -61,15 +67,19 @@ def __getattr__(name: str) -> _Any:
 
 __all__ = [
     "AnalysedCell",
+    "AsyncExecution",
     "AsyncRun",
     "CellExecutionError",
     "CellResult",
+    "Completions",
     "ConflictError",
     "CorruptError",
     "Edge",
     "Error",
+    "Execution",
     "Graph",
     "InvalidRequestError",
+    "Kernel",
     "KernelDiedError",
     "KernelSpec",
     "KernelStartError",

@@ -78,22 +78,29 @@ def native_options(
     if unknown:
         raise TypeError(f"unknown option {unknown[0]!r}; those of a run are {', '.join(sorted(_DEFAULTS))}, parameters")
     path, document = _source(notebook)
-    cwd = values["cwd"]
-    if cwd is not None and not os.path.isdir(cwd):
-        raise InvalidRequestError(f"cwd={os.fspath(cwd)!r}: there is no such folder")
+    cwd = folder(values["cwd"])
     values.update(
         path=path,
         document=document,
         output=None if output is None else _local(os.fspath(output)),
         parameters=to_json(values.pop("parameters", None) or {}),
         kernel=kernel_choice(values["kernel"], values.pop("python"), prefers_interpreter),
-        cwd=_folder_of(path) if cwd is None else os.fspath(cwd),
+        cwd=_folder_of(path) if cwd is None else cwd,
         env=dict(values["env"] or {}),
         papermill=papermill,
     )
     for name in ("tags", "skip_tags", "targets"):
         values[name] = as_list(values[name])
     return values
+
+
+def folder(cwd: Optional[Path]) -> Optional[str]:
+    """The folder of a kernel, which has to be there."""
+    if cwd is None:
+        return None
+    if not os.path.isdir(cwd):
+        raise InvalidRequestError(f"cwd={os.fspath(cwd)!r}: there is no such folder")
+    return os.fspath(cwd)
 
 
 def as_list(names: Union[str, Iterable[str]]) -> List[str]:

@@ -36,6 +36,14 @@ class Task(Generic[_T]):
     def __await__(self) -> Generator[Any, None, _T]:
         return self._ended().__await__()
 
+    async def __aenter__(self) -> _T:
+        opened: Any = await self
+        self._opened = opened
+        return await opened.__aenter__()  # type: ignore[no-any-return]
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self._opened.__aexit__(*error)
+
     async def _ended(self) -> _T:
         import asyncio
 
@@ -80,7 +88,7 @@ def _rename(function: Callable[..., Any], begin: Callable[..., Any], prefix: str
     """Gives a function the name that it is called by: ``_plan`` begins what ``plan`` and ``aplan`` wait for."""
     name = prefix + begin.__name__.lstrip("_")
     function.__name__ = name
-    function.__qualname__ = begin.__qualname__.rpartition(".")[0] + "." + name
+    function.__qualname__ = "".join([*begin.__qualname__.rpartition(".")[:2], name])
     returns = str(begin.__annotations__.get("return", ""))
     if returns.startswith("Task["):
         function.__annotations__ = {**begin.__annotations__, "return": returns[len("Task[") : -1]}

@@ -46,7 +46,15 @@ def _join_lines(cell: Dict[str, Any]) -> None:
 
 
 class Output(Dict[str, Any]):
-    """One output of a cell, as nbformat has it, which Jupyter shows as it was in the notebook."""
+    """One output of a cell, as nbformat has it, which Jupyter shows as it was in the notebook.
+
+    Attributes
+    ----------
+    display_id : str or None
+        By which a kernel that has just sent it may update it later.
+    """
+
+    display_id: Optional[str] = None
 
     @property
     def text(self) -> str:

@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use self::options::Options;
-pub(crate) use self::options::invalid;
+pub(crate) use self::options::{invalid, seconds};
 use self::queue::{End, Queue, Stop};
 pub(crate) use self::worker::end_all;
 

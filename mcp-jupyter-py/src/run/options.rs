@@ -87,7 +87,7 @@ impl Options {
         let mut kernel = LaunchRequest::new(spec);
         kernel.cwd.clone_from(&self.cwd);
         kernel.env.clone_from(&self.env);
-        kernel.startup_timeout = time("startup_timeout", self.startup_timeout)?;
+        kernel.startup_timeout = seconds("startup_timeout", self.startup_timeout)?;
         let warnings = prepared.warnings.clone();
         let request = self.request(prepared, kernel)?;
         Ok(Ready {
@@ -158,12 +158,12 @@ impl Options {
 
     fn request(self, prepared: Prepared, kernel: LaunchRequest) -> Result<RunRequest, Error> {
         let policy = self.save.policy()?;
-        let seconds = |name, limit: Option<f64>| limit.map(|seconds| time(name, seconds)).transpose();
+        let limit = |name, limit: Option<f64>| limit.map(|limit| seconds(name, limit)).transpose();
         Ok(RunRequest {
             selection: prepared.selection,
             targets: prepared.targets,
-            cell_timeout: seconds("timeout", self.timeout)?,
-            run_timeout: seconds("run_timeout", self.run_timeout)?,
+            cell_timeout: limit("timeout", self.timeout)?,
+            run_timeout: limit("run_timeout", self.run_timeout)?,
             on_error: on_error(&self.on_error)?,
             offload: self.offload()?,
             redactor: self.redactor(),
@@ -195,7 +195,7 @@ impl Options {
 impl Saving {
     fn policy(&self) -> Result<SavePolicy, SessionError> {
         match self {
-            Self::Interval(seconds) => time("save", *seconds).map(SavePolicy::Interval),
+            Self::Interval(interval) => seconds("save", *interval).map(SavePolicy::Interval),
             Self::Named(name) if name == "every-cell" => Ok(SavePolicy::EveryCell),
             Self::Named(name) if name == "on-exit" => Ok(SavePolicy::OnExit),
             Self::Named(name) => Err(invalid(format!(
@@ -216,7 +216,8 @@ fn on_error(name: &str) -> Result<OnError, SessionError> {
     }
 }
 
-fn time(name: &str, seconds: f64) -> Result<Duration, SessionError> {
+/// A time above 0.
+pub(crate) fn seconds(name: &str, seconds: f64) -> Result<Duration, SessionError> {
     Some(seconds)
         .filter(|seconds| *seconds > 0.0)
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
