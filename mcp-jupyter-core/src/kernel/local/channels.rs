@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use tokio::sync::{mpsc, oneshot};
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::{mpsc, oneshot, watch};
 use zeromq::util::PeerIdentity;
 use zeromq::{
     DealerSocket, ReqSocket, Socket, SocketEvent, SocketOptions, SocketRecv, SocketSend, SubSocket, ZmqError,
@@ -13,7 +13,6 @@ use zeromq::{
 
 use crate::kernel::{Channel, KernelError};
 
-use super::connection_file::Connection;
 use super::frame_queue::{FrameQueue, Frames};
 
 /// Requests that may wait to be sent; the sender waits where there are more.
@@ -53,6 +52,7 @@ struct Work {
     orders: mpsc::Receiver<Order>,
     replies: mpsc::UnboundedSender<(Channel, Frames)>,
     iopub: Arc<FrameQueue>,
+    gone: Option<watch::Sender<bool>>,
 }
 
 /// What came on shell, control and stdin, by channel.
@@ -85,33 +85,33 @@ fn channels() -> (Channels, Work, Replies) {
             orders,
             replies,
             iopub,
+            gone: None,
         },
         replies_rx,
     )
 }
 
-struct Endpoints {
-    identity: PeerIdentity,
-    shell: String,
-    iopub: String,
-    stdin: String,
-    control: String,
-    heartbeat: String,
+/// Where a kernel listens, as ZeroMQ writes it.
+#[derive(Clone, Debug)]
+pub(super) struct Endpoints {
+    /// What our sockets call themselves: the kernel addresses its input requests to whoever has sent the shell request.
+    pub(super) identity: String,
+    pub(super) shell: String,
+    pub(super) iopub: String,
+    pub(super) stdin: String,
+    pub(super) control: String,
+    pub(super) heartbeat: String,
 }
 
 impl Channels {
-    /// Connects to a kernel that has bound its sockets; iopub subscribes to everything.
-    pub(super) async fn connect(connection: &Connection) -> Result<(Self, Replies), KernelError> {
-        let identity = PeerIdentity::try_from(connection.identity().as_bytes().to_vec());
-        let endpoints = Endpoints {
-            identity: identity.map_err(|error| unreachable("identify", &error))?,
-            shell: connection.endpoint(Channel::Shell),
-            iopub: connection.endpoint(Channel::Iopub),
-            stdin: connection.endpoint(Channel::Stdin),
-            control: connection.endpoint(Channel::Control),
-            heartbeat: connection.endpoint(Channel::Heartbeat),
-        };
-        let (channels, work, replies) = channels();
+    /// Connects to a kernel that has bound its sockets; iopub subscribes to everything. `gone` is told when the kernel has
+    /// closed iopub, for kernels whose process nobody here watches.
+    pub(super) async fn connect(
+        endpoints: Endpoints,
+        gone: Option<watch::Sender<bool>>,
+    ) -> Result<(Self, Replies), KernelError> {
+        let (channels, mut work, replies) = channels();
+        work.gone = gone;
         let iopub = Arc::clone(&work.iopub);
         let (connected_tx, connected_rx) = oneshot::channel();
         let run = move || {
@@ -192,10 +192,10 @@ struct Sockets {
 }
 
 async fn open(endpoints: &Endpoints) -> Result<Sockets, ZmqError> {
-    // The kernel addresses its input requests to the identity that the shell request came from.
+    let identity = PeerIdentity::try_from(endpoints.identity.as_bytes().to_vec())?;
     let dealer = || {
         let mut options = SocketOptions::default();
-        options.peer_identity(endpoints.identity.clone());
+        options.peer_identity(identity.clone());
         DealerSocket::with_options(options)
     };
     let (mut shell, mut control, mut stdin) = (dealer(), dealer(), dealer());
@@ -233,7 +233,19 @@ async fn serve(endpoints: Endpoints, mut work: Work, connected: oneshot::Sender<
     tokio::spawn(receive(Channel::Stdin, stdin_rx, work.replies));
     let mut events = sockets.iopub.monitor();
     let _ = connected.send(Ok(()));
-    if drain(&mut sockets.iopub, &mut work.orders, &work.iopub).await {
+    let drained = tokio::select! {
+        finishes = drain(&mut sockets.iopub, &mut work.orders, &work.iopub) => finishes,
+        () = closed(&mut events), if work.gone.is_some() => {
+            while let Some(Ok(message)) = sockets.iopub.recv().now_or_never() {
+                work.iopub.push(message.into_vec());
+            }
+            if let Some(gone) = work.gone {
+                gone.send_replace(true);
+            }
+            false
+        }
+    };
+    if drained {
         let _ = tokio::time::timeout(LAST_WORDS, last_words(&mut sockets.iopub, &mut events, &work.iopub)).await;
     }
 }
@@ -257,6 +269,15 @@ async fn drain(iopub: &mut SubSocket, orders: &mut mpsc::Receiver<Order>, queue:
                 Some(Order::Finish) => return true,
                 None => return false,
             },
+        }
+    }
+}
+
+/// Waits until the kernel's end of a socket is closed.
+async fn closed(events: &mut (impl futures_core::Stream<Item = SocketEvent> + Unpin)) {
+    while let Some(event) = events.next().await {
+        if matches!(event, SocketEvent::Disconnected(_)) {
+            return;
         }
     }
 }

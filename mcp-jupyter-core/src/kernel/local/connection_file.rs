@@ -13,6 +13,8 @@ use tokio::net::TcpSocket;
 use crate::kernel::{Channel, KernelError};
 use crate::model::Json;
 
+use super::channels::Endpoints;
+
 /// How messages travel between us and the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -177,10 +179,6 @@ impl Connection {
         Arc::clone(&self.dir)
     }
 
-    pub(in crate::kernel) fn identity(&self) -> &str {
-        &self.identity
-    }
-
     pub(in crate::kernel) fn key(&self) -> &[u8] {
         self.key.as_bytes()
     }
@@ -204,8 +202,20 @@ impl Connection {
         self.dir.0.join("k")
     }
 
+    /// The addresses of all channels, and who we are there.
+    pub(super) fn endpoints(&self) -> Endpoints {
+        Endpoints {
+            identity: self.identity.clone(),
+            shell: self.endpoint(Channel::Shell),
+            iopub: self.endpoint(Channel::Iopub),
+            stdin: self.endpoint(Channel::Stdin),
+            control: self.endpoint(Channel::Control),
+            heartbeat: self.endpoint(Channel::Heartbeat),
+        }
+    }
+
     /// The address of one channel, as ZeroMQ writes it.
-    pub(in crate::kernel) fn endpoint(&self, channel: Channel) -> String {
+    fn endpoint(&self, channel: Channel) -> String {
         match self.transport {
             Transport::Ipc => format!("ipc://{}", self.socket_path(channel).display()),
             Transport::Tcp => format!("tcp://127.0.0.1:{}", self.port(channel)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nix::sys::signal::Signal;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, watch};
 
 use crate::kernel::{
     Channel, Death, ExecuteRequest, Header, InterruptMode, KernelError, KernelInfo, KernelState, LaunchRequest,
@@ -16,17 +16,15 @@ use crate::model::{Json, JsonMap};
 
 use super::channels::{Channels, Replies};
 use super::connection_file::{Connection, Transport};
-use super::dialogue::{Begun, Carried, Carrier, Dialogue, Letter, content, watch_for_idle};
-use super::ipykernel::{lossless_iopub, swift_end};
+use super::conversation::Conversation;
+use super::dialogue::{Begun, Carried, Carrier, Letter, content};
+use super::ipykernel::swift_end;
 use super::kernelspecs;
 use super::process::{Output, Process, ProcessRequest, start_failure};
 use super::readiness::wait_until_bound;
 use super::router::Router;
 use super::tap::Tap;
 use super::wire::Codec;
-
-/// How often a request is repeated whose own status shows that the subscription is live.
-const PROBE_INTERVAL: Duration = Duration::from_millis(300);
 
 /// How long the process group may take to end by SIGTERM, once asking has failed.
 const TERM_PATIENCE: Duration = Duration::from_secs(2);
@@ -62,7 +60,7 @@ impl Shared {
         }
     }
 
-    fn tap(&self) -> Option<Arc<dyn Tap>> {
+    pub(super) fn tap(&self) -> Option<Arc<dyn Tap>> {
         self.keeping.as_ref().map(|keeping| Arc::clone(&keeping.tap))
     }
 }
@@ -71,9 +69,7 @@ impl Shared {
 #[derive(Debug)]
 pub(super) struct Generation {
     process: Arc<Process>,
-    channels: Arc<Channels>,
-    dialogue: Arc<Dialogue>,
-    tap: Option<Arc<dyn Tap>>,
+    conversation: Conversation,
     interrupt_mode: InterruptMode,
     /// The folder with the connection file and the sockets lives as long as this.
     connection: Connection,
@@ -112,7 +108,7 @@ impl Generation {
         let death = process.watch_death();
         let started = async {
             wait_until_bound(&connection).await?;
-            let connected = Channels::connect(&connection).await;
+            let connected = Channels::connect(connection.endpoints(), None).await;
             let (channels, replies) = match connected {
                 Ok(connected) => connected,
                 Err(error) => return Err(start_error(&process, &name, error).await),
@@ -124,8 +120,8 @@ impl Generation {
             let process = Arc::clone(&process);
             let mode = request.spec.interrupt_mode;
             let generation = Self::assemble(mode, shared, connection, process, channels, replies);
-            generation.handshake(Channel::Shell).await?;
-            generation.lift_limits().await?;
+            generation.conversation.handshake(Channel::Shell).await?;
+            generation.conversation.lift_limits().await?;
             Ok(generation)
         };
         tokio::select! {
@@ -147,12 +143,15 @@ impl Generation {
         info: JsonMap,
         shared: &Shared,
     ) -> Result<Arc<Self>, KernelError> {
-        let (channels, replies) = Channels::connect(&connection).await?;
+        let (channels, replies) = Channels::connect(connection.endpoints(), None).await?;
         let mode = request.spec.interrupt_mode;
         let generation = Self::assemble(mode, shared, connection, Arc::new(process), channels, replies);
-        generation.dialogue.learn(info);
+        generation.conversation.dialogue.learn(info);
         let seconds = request.startup_timeout.as_secs_f64();
-        let handshake = tokio::time::timeout(request.startup_timeout, generation.handshake(Channel::Control));
+        let handshake = tokio::time::timeout(
+            request.startup_timeout,
+            generation.conversation.handshake(Channel::Control),
+        );
         handshake.await.unwrap_or_else(|_| {
             Err(KernelError::TimedOut {
                 action: format!("reaching kernel \"{}\" again", request.spec.name),
@@ -160,7 +159,7 @@ impl Generation {
             })
         })?;
         // It is done after what runs now: until then the kernel drops what more than 1,000 messages wait behind.
-        generation.lift_limits().await?;
+        generation.conversation.lift_limits().await?;
         Ok(generation)
     }
 
@@ -177,92 +176,20 @@ impl Generation {
             process: Arc::clone(&process),
             channels: Arc::clone(&channels),
         };
-        let tap = shared.tap();
-        let router = Router::new(shared.unsolicited.clone(), shared.state.clone());
         let codec = Codec::new(connection.key());
-        let generation = Arc::new(Self {
-            dialogue: Arc::new(Dialogue::new(Arc::new(carrier), router, codec)),
-            tap,
+        let conversation = Conversation::new(Arc::new(carrier), channels, codec, shared);
+        let death = process.watch_death();
+        conversation.spawn_routing(replies, async move { death.wait().await });
+        Arc::new(Self {
             process,
-            channels,
+            conversation,
             interrupt_mode,
             connection,
-        });
-        generation.spawn_routing(replies);
-        generation
-    }
-
-    /// Routes iopub until the kernel is dead and its last message read, and replies until the channels are closed. Holds
-    /// no reference that keeps the kernel alive.
-    fn spawn_routing(&self, replies: Replies) {
-        let (router, codec) = (Arc::clone(&self.dialogue.router), Arc::clone(&self.dialogue.codec));
-        let (queue, tap) = (Arc::clone(&self.channels.iopub), self.tap.clone());
-        let (death, finish) = (self.process.watch_death(), self.channels.finisher());
-        let replied = self.spawn_reply_routing(replies);
-        tokio::spawn(async move {
-            let last = async {
-                let death = death.wait().await;
-                router.note_death(&death);
-                finish.finish().await;
-                death
-            };
-            let (death, ()) = tokio::join!(last, router.route_iopub(&codec, &queue, tap.as_deref()));
-            if let Some(tap) = tap {
-                let _ = replied.await;
-                tap.died(&death);
-            }
-            router.end_executions(death).await;
-        });
-    }
-
-    fn spawn_reply_routing(&self, replies: Replies) -> tokio::task::JoinHandle<()> {
-        let (router, codec) = (Arc::clone(&self.dialogue.router), Arc::clone(&self.dialogue.codec));
-        let (weak, tap) = (Arc::downgrade(&self.dialogue), self.tap.clone());
-        tokio::spawn(async move {
-            let replied = |msg_id| drop(tokio::spawn(watch_for_idle(weak.clone(), msg_id)));
-            router.route_replies(&codec, replies, replied, tap.as_deref()).await;
-            router.end_requests();
         })
     }
 
-    /// Learns what the kernel says about itself, and makes sure that everything it publishes reaches us.
-    ///
-    /// A kernel that follows JEP 65 welcomes the subscription to a topic of our own; the status of our own request,
-    /// seen on iopub, shows the same for any other. Its first status may be published before it has noticed us.
-    async fn handshake(&self, channel: Channel) -> Result<(), KernelError> {
-        let (dialogue, router) = (&self.dialogue, &self.dialogue.router);
-        let (live_tx, mut live) = mpsc::channel(1);
-        let topic = format!("probe-{}", uuid::Uuid::new_v4());
-        router.expect_sign(&topic, live_tx.clone());
-        self.channels.subscribe(&topic, true).await;
-        let probe = || dialogue.letter(channel, "kernel_info_request", JsonMap::new());
-        let letter = probe();
-        router.expect_sign(&letter.msg_id, live_tx.clone());
-        if let Json::Object(content) = dialogue.carry_for_reply(letter).await?.content {
-            dialogue.learn(content);
-        }
-        while tokio::time::timeout(PROBE_INTERVAL, live.recv()).await.is_err() {
-            let letter = probe();
-            router.expect_sign(&letter.msg_id, live_tx.clone());
-            dialogue.carry(letter).await?;
-        }
-        router.forget_signs();
-        self.channels.subscribe(&topic, false).await;
-        Ok(())
-    }
-
-    /// Its reply need not be awaited: whatever is executed comes after it.
-    async fn lift_limits(&self) -> Result<(), KernelError> {
-        let Some(request) = lossless_iopub(&self.info()) else {
-            return Ok(());
-        };
-        let (content, _) = content(request);
-        let letter = self.dialogue.letter(Channel::Shell, "execute_request", content);
-        self.dialogue.carry(letter).await
-    }
-
     pub(super) fn info(&self) -> KernelInfo {
-        self.dialogue.info()
+        self.conversation.dialogue.info()
     }
 
     pub(super) fn pid(&self) -> i32 {
@@ -274,11 +201,11 @@ impl Generation {
     }
 
     pub(super) async fn carry(&self, letter: Letter) -> Result<(), KernelError> {
-        self.dialogue.carry(letter).await
+        self.conversation.dialogue.carry(letter).await
     }
 
     pub(super) async fn execute(&self, request: ExecuteRequest) -> Result<Begun, KernelError> {
-        self.dialogue.execute(request).await
+        self.conversation.dialogue.execute(request).await
     }
 
     pub(super) async fn request(
@@ -287,7 +214,7 @@ impl Generation {
         msg_type: &str,
         content: JsonMap,
     ) -> Result<Message, KernelError> {
-        self.dialogue.request(channel, msg_type, content).await
+        self.conversation.dialogue.request(channel, msg_type, content).await
     }
 
     pub(super) async fn send(
@@ -297,11 +224,14 @@ impl Generation {
         content: JsonMap,
         parent: Option<&Header>,
     ) -> Result<String, KernelError> {
-        self.dialogue.send(channel, msg_type, content, parent).await
+        self.conversation
+            .dialogue
+            .send(channel, msg_type, content, parent)
+            .await
     }
 
     pub(super) async fn ping(&self) -> Result<(), KernelError> {
-        self.dialogue.ping().await
+        self.conversation.dialogue.ping().await
     }
 
     pub(super) async fn interrupt(&self) -> Result<(), KernelError> {
@@ -328,17 +258,20 @@ impl Generation {
             && self.process.death().is_none()
         {
             let restart = [("restart".to_owned(), Json::from(restart))].into_iter().collect();
-            let shutdown = self.dialogue.letter(Channel::Control, "shutdown_request", restart);
+            let shutdown = self
+                .conversation
+                .dialogue
+                .letter(Channel::Control, "shutdown_request", restart);
             let asked = async {
                 // A kernel that is executing would not end before it is done.
-                if self.dialogue.router.is_busy() {
+                if self.conversation.dialogue.router.is_busy() {
                     let _ = self.interrupt().await;
                 } else if let Some(request) = swift_end(&self.info()) {
                     let (content, _) = content(request);
                     let answered = self.request(Channel::Shell, "execute_request", content);
                     let _ = tokio::time::timeout(SWIFT_END_PATIENCE, answered).await;
                 }
-                let _ = self.dialogue.carry(shutdown).await;
+                let _ = self.conversation.dialogue.carry(shutdown).await;
                 self.process.wait().await
             };
             if tokio::time::timeout(patience, asked).await.is_err() {
@@ -347,7 +280,7 @@ impl Generation {
             }
         }
         self.process.signal(Signal::SIGKILL).map_err(failed)?;
-        self.dialogue.router.note_death(&self.process.wait().await);
+        self.conversation.dialogue.router.note_death(&self.process.wait().await);
         Ok(())
     }
 }

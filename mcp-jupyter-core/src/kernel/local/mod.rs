@@ -4,8 +4,10 @@
 //! Its sockets live on a thread of their own that does nothing but move frames into a queue, because a kernel drops
 //! what its reader is too slow for, without a trace.
 
+mod attached;
 mod channels;
 pub(super) mod connection_file;
+mod conversation;
 pub(super) mod dialogue;
 pub(super) mod frame_queue;
 pub(super) mod generation;
@@ -21,6 +23,7 @@ pub(super) mod wire;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -28,6 +31,7 @@ pub use connection_file::Transport;
 pub use kernelspecs::KernelSpecs;
 pub use wire::Codec;
 
+use self::attached::AttachedKernel;
 use self::generation::Keeping;
 use self::kernel::LocalKernel;
 
@@ -81,6 +85,20 @@ impl LocalProvisioner {
     /// How messages are to travel, where that was chosen.
     pub(super) fn transport(&self) -> Option<Transport> {
         self.transport
+    }
+
+    /// Connects to a kernel that somebody else has started, by its connection file, and waits, so long at most, until it
+    /// answers and every one of its messages can be received. It may be busy, and others may talk to it as well.
+    ///
+    /// What is returned never ends the kernel by being dropped. It interrupts by message, and cannot restart. The kernel
+    /// counts as dead when it closes its sockets.
+    ///
+    /// # Errors
+    /// [`KernelError::InvalidKernelSpec`] where the file is no connection file, [`KernelError::TimedOut`] where no kernel
+    /// answers.
+    pub async fn attach(&self, connection_file: &Path, timeout: Duration) -> Result<Arc<dyn Kernel>, KernelError> {
+        let attached = AttachedKernel::connect(connection_file, timeout).await?;
+        Ok(Arc::new(attached))
     }
 
     /// The kernelspec of this name.
