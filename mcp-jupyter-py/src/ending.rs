@@ -1,10 +1,12 @@
 //! What is done while the interpreter is not ours, and that none of it is left when the interpreter ends.
 //!
 //! A thread that wants the interpreter back while that is being finalized is ended on the spot, in the middle of our
-//! frames, which aborts the process. So whoever lets go of the interpreter is counted, the end waits until all have come
-//! back, and afterwards nobody lets go of it any more.
+//! frames, which aborts the process. So whoever lets go of the interpreter, or calls into Python, where it may be taken
+//! away, is counted, and the end waits until all have come back. Threads that come to us afterwards, which are daemons,
+//! stand still, as those of Python itself do.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyRuntimeError;
@@ -20,13 +22,14 @@ struct State {
     /// A fork has none of its parent's threads.
     process: u32,
     outside: usize,
-    is_ending: bool,
+    /// The thread that ends the interpreter, once it does.
+    ender: Option<ThreadId>,
 }
 
 static STATE: Mutex<State> = Mutex::new(State {
     process: 0,
     outside: 0,
-    is_ending: false,
+    ender: None,
 });
 static CAME_BACK: Condvar = Condvar::new();
 
@@ -43,13 +46,24 @@ fn state() -> MutexGuard<'static, State> {
 struct Outside;
 
 impl Outside {
-    /// None where the interpreter ends.
-    fn enter() -> Option<Self> {
+    /// None for the thread that ends the interpreter; none of the others goes on from here then.
+    fn enter(py: Python<'_>) -> Option<Self> {
         let mut state = state();
-        (!state.is_ending).then(|| {
-            state.outside += 1;
-            Self
-        })
+        match state.ender {
+            None => {
+                state.outside += 1;
+                Some(Self)
+            }
+            Some(ender) if ender == thread::current().id() => None,
+            Some(_) => {
+                drop(state);
+                py.detach(|| {
+                    loop {
+                        thread::park();
+                    }
+                })
+            }
+        }
     }
 }
 
@@ -63,34 +77,39 @@ impl Drop for Outside {
 
 /// Lets other threads have the interpreter during `work`.
 pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
-    match Outside::enter() {
+    match Outside::enter(py) {
         Some(_outside) => py.detach(work),
         None => work(),
     }
 }
 
+/// Calls Python code from ours.
+pub(crate) fn entered<T>(py: Python<'_>, call: impl FnOnce() -> T) -> T {
+    let _outside = Outside::enter(py);
+    call()
+}
+
 /// Refuses to begin what would outlive the interpreter.
-pub(crate) fn check_alive() -> PyResult<()> {
-    if state().is_ending {
-        return Err(PyRuntimeError::new_err(
+pub(crate) fn check_alive(py: Python<'_>) -> PyResult<()> {
+    match Outside::enter(py) {
+        Some(_) => Ok(()),
+        None => Err(PyRuntimeError::new_err(
             "the interpreter is ending, so nothing can be started any more",
-        ));
+        )),
     }
-    Ok(())
 }
 
 /// Ends all runs and threads that could enter Python; called when the interpreter ends.
 #[pyfunction]
 pub(crate) fn shut_down(py: Python<'_>) {
-    state().is_ending = true;
+    state().ender = Some(thread::current().id());
     py.detach(|| {
+        // Nobody begins anything any more once all are back.
+        drop(CAME_BACK.wait_timeout_while(state(), PATIENCE, |state| state.outside > 0));
         let due = Instant::now() + PATIENCE;
         run::end_all(PATIENCE);
         live::end_all();
         runtime::close(due.saturating_duration_since(Instant::now()));
         pump::close();
-        let patience = due.saturating_duration_since(Instant::now());
-        let waited = CAME_BACK.wait_timeout_while(state(), patience, |state| state.outside > 0);
-        drop(waited);
     });
 }

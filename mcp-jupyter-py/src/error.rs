@@ -1,13 +1,15 @@
 use mcp_jupyter_core::{Error, ErrorKind};
 use pyo3::prelude::*;
 
+use crate::ending::entered;
+
 /// The exception for a failure; if the package is damaged, the exception that says so.
 pub(crate) fn to_python(py: Python<'_>, error: impl Into<Error>) -> PyErr {
     let error = error.into();
-    let exception = py
-        .import("mcp_jupyter.exceptions")
-        .and_then(|module| module.getattr(class_of(error.kind())))
-        .and_then(|class| class.call1((message(&error),)));
+    let exception = entered(py, || {
+        let module = py.import("mcp_jupyter.exceptions")?;
+        module.getattr(class_of(error.kind()))?.call1((message(&error),))
+    });
     exception.map_or_else(|damaged| damaged, PyErr::from_value)
 }
 

@@ -46,6 +46,7 @@ impl Drop for Closer {
 impl PyJob {
     /// Begins it; `convert` makes an object of what it gives.
     pub(crate) fn start<T, E>(
+        py: Python<'_>,
         work: impl Future<Output = Result<T, E>> + Send + 'static,
         convert: impl for<'py> FnOnce(Python<'py>, T) -> PyResult<Bound<'py, PyAny>> + Send + 'static,
     ) -> PyResult<Self>
@@ -55,7 +56,7 @@ impl PyJob {
     {
         let feed = Arc::new(Feed::default());
         let closer = Closer(Arc::clone(&feed));
-        let task = runtime::handle()?.spawn(async move {
+        let task = runtime::handle(py)?.spawn(async move {
             let done = work.await;
             let outcome = Outcome(Box::new(move |py| match done {
                 Ok(value) => convert(py, value),
@@ -68,15 +69,19 @@ impl PyJob {
     }
 
     /// The same for what gives nothing.
-    pub(crate) fn start_plain<E>(work: impl Future<Output = Result<(), E>> + Send + 'static) -> PyResult<Self>
+    pub(crate) fn start_plain<E>(
+        py: Python<'_>,
+        work: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) -> PyResult<Self>
     where
         E: Into<Error> + Send + 'static,
     {
-        Self::start(work, |py, ()| Ok(py.None().into_bound(py)))
+        Self::start(py, work, |py, ()| Ok(py.None().into_bound(py)))
     }
 
     /// The same for what takes the processor, or blocks.
     pub(crate) fn start_blocking<T, E>(
+        py: Python<'_>,
         work: impl FnOnce() -> Result<T, E> + Send + 'static,
         convert: impl for<'py> FnOnce(Python<'py>, T) -> PyResult<Bound<'py, PyAny>> + Send + 'static,
     ) -> PyResult<Self>
@@ -90,7 +95,7 @@ impl PyJob {
                 Err(failed) => std::panic::resume_unwind(failed.into_panic()),
             }
         };
-        Self::start(work, convert)
+        Self::start(py, work, convert)
     }
 }
 

@@ -9,6 +9,7 @@ use pyo3::types::PyDict;
 
 use crate::ending::detached;
 use crate::error::to_python;
+use crate::objects::loads;
 
 /// An installed description of a kernel.
 #[pyclass(name = "KernelSpec", module = "mcp_jupyter", frozen, eq)]
@@ -70,7 +71,7 @@ impl PyKernelSpec {
     #[getter]
     fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let text = Json::Object(self.0.metadata.clone()).to_string();
-        py.import("json")?.getattr("loads")?.call1((text,))
+        loads(py, text.as_bytes())
     }
 
     fn __repr__(&self) -> String {

@@ -26,7 +26,7 @@ mod _native {
     use crate::job::PyJob;
 
     #[pymodule_export]
-    use crate::live::{PyExecution, PyKernel, attach_kept, start_kernel};
+    use crate::live::{PyExecution, PyKernel, attach_kept, attach_kernel, start_kernel};
 
     #[pymodule_export]
     use crate::planner::{PyPlanner, PyPreview};

@@ -4,12 +4,14 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use serde::Serialize;
 
-use crate::ending::detached;
+use crate::ending::{detached, entered};
 use crate::feed::Next;
 
 /// The objects that JSON stands for.
 pub(crate) fn loads<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    py.import("json")?.getattr("loads")?.call1((PyBytes::new(py, text),))
+    entered(py, || {
+        py.import("json")?.getattr("loads")?.call1((PyBytes::new(py, text),))
+    })
 }
 
 /// A value, as objects.

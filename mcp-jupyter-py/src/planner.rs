@@ -91,10 +91,16 @@ impl PyPlanner {
     /// Takes the notebook's cells as they are now, and plans; gives a `Preview`. `since` is what counts as executed, instead
     /// of what was.
     #[pyo3(signature = (notebook, options, since=None))]
-    fn preview(&self, notebook: Source, options: PlanOptions, since: Option<Source>) -> PyResult<PyJob> {
+    fn preview(
+        &self,
+        py: Python<'_>,
+        notebook: Source,
+        options: PlanOptions,
+        since: Option<Source>,
+    ) -> PyResult<PyJob> {
         let planner = Arc::clone(&self.0);
         let work = move || plan(&planner, &notebook, &options, since.as_ref());
-        PyJob::start_blocking(work, |py, preview| {
+        PyJob::start_blocking(py, work, |py, preview| {
             Ok(Bound::new(py, PyPreview::from(preview))?.into_any())
         })
     }

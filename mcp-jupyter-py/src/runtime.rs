@@ -21,8 +21,8 @@ struct OfProcess {
 static RUNTIME: Mutex<Option<OfProcess>> = Mutex::new(None);
 
 /// The runtime, which is started when it is first asked for, in each fork anew.
-pub(crate) fn handle() -> PyResult<Handle> {
-    check_alive()?;
+pub(crate) fn handle(py: Python<'_>) -> PyResult<Handle> {
+    check_alive(py)?;
     let mut shared = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
     let process = std::process::id();
     if let Some(found) = shared.as_ref().filter(|found| found.process == process) {

@@ -9,6 +9,7 @@ import argparse
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 BEGIN = """
@@ -129,7 +130,10 @@ def end(way, number, python=sys.executable):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     wrong = [f"exit code {done.returncode}"] if done.returncode else []
     wrong += [f"said: {done.stderr}"] if done.stderr else []
-    left = kernels_of(mark)
+    # A kernel that was just being started ends by its own signal, after our process.
+    due = time.monotonic() + 10
+    while (left := kernels_of(mark)) and time.monotonic() < due:
+        time.sleep(0.05)
     return wrong + ([f"left {left}"] if left else [])
 
 

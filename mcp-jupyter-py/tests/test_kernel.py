@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 
+import jupyter_client
+import jupyter_client.connect
 import mcp_jupyter
 import pytest
 
@@ -189,6 +191,61 @@ def test_what_cannot_be_started_is_said(tmp_path):
         mcp_jupyter.Kernel("python3")
     with pytest.raises(TypeError, match="unknown option 'nothing'; there are cwd, env"):
         mcp_jupyter.Kernel.astart(nothing=1)
+
+
+@pytest.fixture(params=["tcp", "ipc"])
+def foreign(request, tmp_path):
+    """A kernel that Jupyter's own client has started."""
+    manager = jupyter_client.KernelManager(transport=request.param, connection_file=str(tmp_path / "kernel.json"))
+    if request.param == "ipc":
+        manager.ip = str(tmp_path / "k")
+    manager.start_kernel()
+    yield manager
+    manager.shutdown_kernel(now=True)
+
+
+def test_a_kernel_of_somebody_else_is_reached(foreign):
+    with mcp_jupyter.Kernel.attach(foreign.connection_file) as first:
+        first.execute("x = 41").wait()
+        with mcp_jupyter.Kernel.attach(foreign.connection_file) as second:
+            assert second.execute("x + 1").wait().text == "42\n"
+            assert second.execute("input('?')", on_input=lambda *_: "yes").wait().text == "'yes'\n"
+        execution = first.execute("import time\nprint('begun', flush=True)\ntime.sleep(600)")
+        assert next(execution).text == "begun\n"
+        # It is reached while it is busy.
+        with mcp_jupyter.Kernel.attach(foreign.connection_file) as third:
+            third.interrupt()
+        assert execution.wait(check=False).reply["ename"] == "KeyboardInterrupt"
+        with pytest.raises(mcp_jupyter.UnsupportedError, match="which somebody else has started"):
+            first.restart()
+    assert foreign.is_alive()
+    with mcp_jupyter.Kernel.attach(foreign.connection_file) as again:
+        assert again.execute("x").wait().text == "41\n"
+        with pytest.raises(mcp_jupyter.KernelDiedError):
+            again.execute("import os\nprint('last', flush=True)\nos._exit(3)").wait()
+        assert again.state == "dead"
+
+
+def test_a_kernel_of_somebody_else_is_ended_when_that_is_asked(foreign):
+    async def main():
+        async with mcp_jupyter.Kernel.aattach(foreign.connection_file) as kernel:
+            assert (await kernel.aexecute("1")).text == "1\n"
+            await kernel.ashutdown()
+
+    asyncio.run(main())
+    assert foreign.provisioner.process.wait(timeout=60) == 0
+
+
+def test_what_cannot_be_reached_is_said(tmp_path):
+    file = tmp_path / "kernel.json"
+    with pytest.raises(mcp_jupyter.SystemCallError, match="kernel.json"):
+        mcp_jupyter.Kernel.attach(file)
+    file.write_text("{}")
+    with pytest.raises(mcp_jupyter.KernelStartError, match="this is no connection file of a kernel: missing field"):
+        mcp_jupyter.Kernel.attach(file)
+    jupyter_client.connect.write_connection_file(str(file))
+    with pytest.raises((mcp_jupyter.TimedOutError, mcp_jupyter.SystemCallError), match="reach"):
+        mcp_jupyter.Kernel.attach(file, timeout=1)
 
 
 def test_kernels_of_threads_run_side_by_side():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, TypedDict
 
 from . import _native
@@ -55,6 +56,10 @@ def _launch(name: Optional[str], options: LaunchOptions) -> Task[Kernel]:
         "startup_timeout": options.get("startup_timeout", 60.0),
     }
     return Task(_native.start_kernel(complete), Kernel)
+
+
+def _attach(connection_file: Path, timeout: float) -> Task[Kernel]:
+    return Task(_native.attach_kernel(os.fspath(connection_file), timeout), Kernel)
 
 
 class Kernel:
@@ -120,6 +125,38 @@ class Kernel:
     def astart(name: Optional[str] = None, **options: Unpack[LaunchOptions]) -> Task[Kernel]:
         """`start`, in asyncio: await it, or enter it by ``async with``."""
         return _launch(name, options)
+
+    @staticmethod
+    def attach(connection_file: Path, *, timeout: float = 10.0) -> Kernel:
+        """Reaches a kernel that somebody else has started, and waits until it answers. It may be busy.
+
+        It is not ended by being closed, but by `shutdown`; it cannot be restarted from here, and is interrupted by message.
+
+        Parameters
+        ----------
+        connection_file : path
+            The file that says where it listens, such as ``jupyter_client.find_connection_file()`` finds.
+        timeout : float
+            How long it may take to answer, in seconds.
+
+        Returns
+        -------
+        Kernel
+            The kernel.
+
+        Raises
+        ------
+        SystemCallError, KernelStartError
+            Where the file cannot be read, or is no connection file.
+        TimedOutError
+            Where no kernel answers.
+        """
+        return _attach(connection_file, timeout).wait()
+
+    @staticmethod
+    def aattach(connection_file: Path, *, timeout: float = 10.0) -> Task[Kernel]:
+        """`attach`, in asyncio: await it, or enter it by ``async with``."""
+        return _attach(connection_file, timeout)
 
     @property
     def id(self) -> str:

@@ -108,14 +108,12 @@ impl Drop for Closer {
 }
 
 impl PyExecution {
-    pub(super) fn start(kernel: Arc<dyn Kernel>, options: ExecuteOptions) -> PyResult<Self> {
-        let (request, timeout) = options
-            .request()
-            .map_err(|error| Python::attach(|py| to_python(py, error)))?;
+    pub(super) fn start(py: Python<'_>, kernel: Arc<dyn Kernel>, options: ExecuteOptions) -> PyResult<Self> {
+        let (request, timeout) = options.request().map_err(|error| to_python(py, error))?;
         let shared = Arc::new(Shared::default());
         let closer = Closer(Arc::clone(&shared));
         let weak = Arc::downgrade(&kernel);
-        let task = runtime::handle()?.spawn(async move {
+        let task = runtime::handle(py)?.spawn(async move {
             if let Err(error) = follow(&*kernel, request, timeout, &closer.0).await {
                 closer.0.fail(error);
             }
@@ -193,7 +191,7 @@ impl PyExecution {
     }
 
     /// Answers the request for input that was read last.
-    fn answer(&self, text: String) -> PyResult<PyJob> {
+    fn answer(&self, py: Python<'_>, text: String) -> PyResult<PyJob> {
         let followed = self.0.get()?;
         let question = followed
             .shared
@@ -211,7 +209,7 @@ impl PyExecution {
                 .await
                 .map(drop)
         };
-        PyJob::start_plain(work)
+        PyJob::start_plain(py, work)
     }
 
     /// Raises why it has ended, where not by itself; once.

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 
 use super::PyKernel;
 use crate::choice::KernelChoice;
+use crate::error::to_python;
 use crate::job::PyJob;
 use crate::run::seconds;
 
@@ -39,20 +40,30 @@ impl LaunchOptions {
 
 /// Starts a kernel that ends with this process at the latest.
 #[pyfunction]
-pub(crate) fn start_kernel(options: LaunchOptions) -> PyResult<PyJob> {
+pub(crate) fn start_kernel(py: Python<'_>, options: LaunchOptions) -> PyResult<PyJob> {
     let work = async move {
         let chosen = tokio::task::spawn_blocking(|| options.request()).await;
         let (provisioner, request) = chosen.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))?;
         Ok::<_, Error>(provisioner.launch(request).await?)
     };
-    PyJob::start(work, |py, kernel| {
+    PyJob::start(py, work, |py, kernel| {
         Ok(Bound::new(py, PyKernel::new(kernel, false))?.into_any())
+    })
+}
+
+/// Connects to a kernel that somebody else has started, by its connection file, within so many seconds.
+#[pyfunction]
+pub(crate) fn attach_kernel(py: Python<'_>, connection_file: PathBuf, timeout: f64) -> PyResult<PyJob> {
+    let timeout = seconds("timeout", timeout).map_err(|error| to_python(py, error))?;
+    let work = async move { LocalProvisioner::new().attach(&connection_file, timeout).await };
+    PyJob::start(py, work, |py, kernel| {
+        Ok(Bound::new(py, PyKernel::new(kernel, true))?.into_any())
     })
 }
 
 /// Connects to a kernel behind a keeper, by its id.
 #[pyfunction]
-pub(crate) fn attach_kept(folder: PathBuf, program: PathBuf, kernel: String) -> PyResult<PyJob> {
+pub(crate) fn attach_kept(py: Python<'_>, folder: PathBuf, program: PathBuf, kernel: String) -> PyResult<PyJob> {
     let work = async move {
         let keeper = KeeperProgram {
             program,
@@ -61,7 +72,7 @@ pub(crate) fn attach_kept(folder: PathBuf, program: PathBuf, kernel: String) -> 
         let kernels = KeptProvisioner::new(LocalProvisioner::new(), keeper, folder.join("kernels"));
         kernels.attach(&KernelId::from(kernel), None).await
     };
-    PyJob::start(work, |py, kernel| {
+    PyJob::start(py, work, |py, kernel| {
         Ok(Bound::new(py, PyKernel::new(Arc::new(kernel), true))?.into_any())
     })
 }

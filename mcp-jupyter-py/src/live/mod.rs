@@ -19,7 +19,7 @@ use crate::run::invalid;
 use crate::runtime::Owned;
 
 pub(crate) use self::execution::PyExecution;
-pub(crate) use self::launch::{attach_kept, start_kernel};
+pub(crate) use self::launch::{attach_kept, attach_kernel, start_kernel};
 
 use self::execution::ExecuteOptions;
 
@@ -110,7 +110,7 @@ impl PyKernel {
 
     /// Has code executed.
     fn execute(&self, py: Python<'_>, options: ExecuteOptions) -> PyResult<PyExecution> {
-        PyExecution::start(self.kernel(py)?, options)
+        PyExecution::start(py, self.kernel(py)?, options)
     }
 
     /// Sends a request on shell or control; gives the content of its reply.
@@ -123,30 +123,30 @@ impl PyKernel {
         let content = object(content).map_err(|error| to_python(py, error))?;
         let kernel = self.kernel(py)?;
         let work = async move { kernel.request(channel, &msg_type, content).await };
-        PyJob::start(work, |py, reply| to_objects(py, &reply.content))
+        PyJob::start(py, work, |py, reply| to_objects(py, &reply.content))
     }
 
     /// Waits for the echo of its heartbeat.
     fn ping(&self, py: Python<'_>) -> PyResult<PyJob> {
         let kernel = self.kernel(py)?;
-        PyJob::start_plain(async move { kernel.ping().await })
+        PyJob::start_plain(py, async move { kernel.ping().await })
     }
 
     /// Interrupts what it is executing.
     fn interrupt(&self, py: Python<'_>) -> PyResult<PyJob> {
         let kernel = self.kernel(py)?;
-        PyJob::start_plain(async move { kernel.interrupt().await })
+        PyJob::start_plain(py, async move { kernel.interrupt().await })
     }
 
     /// Starts a new process in place of its own.
     fn restart(&self, py: Python<'_>) -> PyResult<PyJob> {
         let kernel = self.kernel(py)?;
-        PyJob::start_plain(async move { kernel.restart().await })
+        PyJob::start_plain(py, async move { kernel.restart().await })
     }
 
     /// Ends it: asks first, and then gives each step so many seconds; without them it is ended at once.
     #[pyo3(signature = (patience))]
-    fn shutdown(&self, patience: Option<f64>) -> PyResult<PyJob> {
+    fn shutdown(&self, py: Python<'_>, patience: Option<f64>) -> PyResult<PyJob> {
         let mode = patience
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
             .map_or(ShutdownMode::Immediate, ShutdownMode::Graceful);
@@ -157,7 +157,7 @@ impl PyKernel {
                 None => Ok(()),
             }
         };
-        PyJob::start_plain(work)
+        PyJob::start_plain(py, work)
     }
 
     /// Lets go of it.

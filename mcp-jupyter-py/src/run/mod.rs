@@ -29,7 +29,7 @@ pub(crate) struct PyRun(Arc<Queue>);
 impl PyRun {
     #[new]
     fn new(py: Python<'_>, options: Options) -> PyResult<Self> {
-        check_alive()?;
+        check_alive(py)?;
         let started = detached(py, || worker::start(options));
         started.map(Self).map_err(|error| to_python(py, error))
     }
