@@ -1,7 +1,10 @@
-"""Notebooks for the tests."""
+"""Notebooks for the tests, and pytest for the tests of the plugin."""
 
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
+
+
+pytest_plugins = ["pytester"]
 
 
 @pytest.fixture
