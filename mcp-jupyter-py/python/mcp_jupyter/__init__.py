@@ -28,6 +28,7 @@ if _TYPE_CHECKING:
     from ._arun import AsyncRun, arun
     from ._execution import AsyncExecution, Execution
     from ._kernel import Completions, Kernel
+    from ._magic import load_ipython_extension, unload_ipython_extension
     from ._many import Outcome, run_many
     from ._papermill import execute_notebook
     from ._scheduler import AnalysedCell, Edge, Graph, Plan, PlannedCell, Scheduler, SkippedCell
@@ -51,7 +52,9 @@ _LATER = {
     "SkippedCell": "_scheduler",
     "arun": "_arun",
     "execute_notebook": "_papermill",
+    "load_ipython_extension": "_magic",
     "run_many": "_many",
+    "unload_ipython_extension": "_magic",
 }
 
 
@@ -100,6 +103,8 @@ __all__ = [
     "execute_notebook",
     "kernelspec",
     "kernelspecs",
+    "load_ipython_extension",
     "run",
     "run_many",
+    "unload_ipython_extension",
 ]
