@@ -7,6 +7,7 @@ mod feed;
 mod job;
 mod kernel;
 mod live;
+mod object_file;
 mod objects;
 mod planner;
 mod pump;

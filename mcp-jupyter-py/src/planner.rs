@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::error::to_python;
 use crate::job::PyJob;
+use crate::object_file::{address, read_object};
 use crate::objects::to_objects;
 use crate::run::invalid;
 
@@ -29,7 +30,10 @@ impl Source {
     /// Its sources, without its outputs. It may block.
     fn read(&self) -> Result<Notebook, Error> {
         Ok(match (&self.path, &self.document) {
-            (Some(path), _) => Notebook::open_sources(path)?,
+            (Some(path), _) => match address(path) {
+                Some(address) => Notebook::parse_sources(&read_object(address)?)?,
+                None => Notebook::open_sources(path)?,
+            },
             (None, document) => Notebook::parse_sources(document.as_deref().unwrap_or_default())?,
         })
     }

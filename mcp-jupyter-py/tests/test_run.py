@@ -154,8 +154,8 @@ def test_what_is_no_notebook_is_refused(tmp_path):
     (tmp_path / "bad.ipynb").write_text("{")
     with pytest.raises(mcp_jupyter.CorruptError):
         mcp_jupyter.run(tmp_path / "bad.ipynb")
-    with pytest.raises(mcp_jupyter.InvalidRequestError, match="s3://bucket/out.ipynb: only local files"):
-        mcp_jupyter.run(tmp_path / "bad.ipynb", "s3://bucket/out.ipynb")
+    with pytest.raises(mcp_jupyter.InvalidRequestError, match="ftp://host/out.ipynb: files of this machine"):
+        mcp_jupyter.run(tmp_path / "bad.ipynb", "ftp://host/out.ipynb")
     with pytest.raises(TypeError, match="expected a path, a dict or a NotebookNode, and got int"):
         mcp_jupyter.run(1)
 

@@ -34,7 +34,7 @@ use jiff::Timestamp;
 use crate::model::Digest;
 
 pub use error::AssetError;
-pub use object::ObjectAssets;
+pub use object::{ObjectAssets, ObjectFile};
 #[cfg(feature = "grpc")]
 pub use remote::RemoteAssets;
 pub use staging::{StagedAsset, Staging};

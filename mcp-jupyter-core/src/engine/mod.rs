@@ -50,7 +50,7 @@ pub use kept_sessions::{KeptSessions, OpenedSession, Turn};
 pub use limits::RunControl;
 pub use offload::{Inlined, METADATA_KEY, Offload, Offloaded, inline};
 pub use preparation::{CellNames, PapermillOptions, Preparation, Prepared};
-pub use request::{Attachment, RunRequest, Save, SavePolicy, SessionRequest, SessionRun};
+pub use request::{Attachment, RunRequest, Save, SaveObject, SavePolicy, SessionRequest, SessionRun};
 pub use saver::StoredIn;
 pub use selection::Selection;
 pub use session::Session;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::assets::ObjectFile;
 use crate::kernel::{Kernel, KernelSpec, LaunchRequest};
 use crate::model::{CellId, SessionId};
 use crate::redaction::Redactor;
@@ -42,6 +43,8 @@ pub struct RunRequest {
     pub verify: bool,
     /// Where and when to save; nowhere if none.
     pub save: Option<Save>,
+    /// Where and when to save, in place of `save`, where that is no file of this machine.
+    pub save_object: Option<SaveObject>,
     /// Where outputs go that are too large for the notebook; they stay in it if none.
     pub offload: Option<Offload>,
     /// Masks secrets in all that cells output, before it is told, saved or stored; nothing is masked if none.
@@ -71,6 +74,7 @@ impl RunRequest {
             on_kernel_death: OnKernelDeath::Stop,
             verify: false,
             save: None,
+            save_object: None,
             offload: None,
             redactor: None,
             record_timing: true,
@@ -192,6 +196,15 @@ impl Default for SessionRun {
 pub struct Save {
     /// The file, created or replaced atomically.
     pub path: PathBuf,
+    /// When, besides the end of the run however it ends.
+    pub policy: SavePolicy,
+}
+
+/// Where and when the notebook is saved, in a cloud's object store.
+#[derive(Clone, Debug)]
+pub struct SaveObject {
+    /// The object, created or replaced as a whole.
+    pub object: ObjectFile,
     /// When, besides the end of the run however it ends.
     pub policy: SavePolicy,
 }

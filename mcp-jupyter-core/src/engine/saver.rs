@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::assets::ObjectFile;
 use crate::model::{CellId, JsonMap, SessionId};
 use crate::session::notebook::{Durability, MergeConflict, Notebook, SharedFile};
 use crate::session::{CellResult, ExecutionEnd, SessionError, SessionStore};
@@ -113,6 +114,7 @@ impl Results {
 enum Target {
     Nowhere,
     File(PathBuf),
+    Object(ObjectFile),
     /// Into what others write too; this is the notebook before the run.
     Shared(Arc<Mutex<SharedFile>>, Arc<Notebook>),
     Stored(StoredIn),
@@ -126,10 +128,21 @@ impl Target {
             Self::File(path) => blocking(move || notebook.save(&path, durability))
                 .await
                 .map(|()| Kept::whole()),
+            Self::Object(object) => put(&object, &notebook).await.map(|()| Kept::whole()),
             Self::Shared(file, before) => blocking(move || Ok(write_back(&file, &before, &notebook))).await,
             Self::Stored(stored) => stored.save(results, durability).await,
         }
     }
+}
+
+async fn put(object: &ObjectFile, notebook: &Arc<Notebook>) -> Result<(), SessionError> {
+    let notebook = Arc::clone(notebook);
+    let content = blocking(move || Ok(notebook.to_bytes())).await?;
+    let written = object.write(content.into()).await;
+    written.map_err(|error| SessionError::Io {
+        action: format!("save the notebook as {object}"),
+        source: std::io::Error::other(error),
+    })
 }
 
 type Saved = Result<Kept, SessionError>;
@@ -185,10 +198,11 @@ impl Saver {
         let shared = setup.write_back.as_ref();
         let shared = shared.map(|file| Target::Shared(Arc::clone(file), Arc::clone(notebook)));
         let stored = setup.stored_in.clone().map(Target::Stored);
-        let (target, policy) = match (&setup.save, stored.or(shared)) {
-            (Some(save), _) => (Target::File(save.path.clone()), Some(save.policy)),
-            (None, Some(shared)) => (shared, Some(SavePolicy::EveryCell)),
-            (None, None) => (Target::Nowhere, None),
+        let (target, policy) = match (&setup.save_object, &setup.save, stored.or(shared)) {
+            (Some(save), ..) => (Target::Object(save.object.clone()), Some(save.policy)),
+            (None, Some(save), _) => (Target::File(save.path.clone()), Some(save.policy)),
+            (None, None, Some(shared)) => (shared, Some(SavePolicy::EveryCell)),
+            (None, None, None) => (Target::Nowhere, None),
         };
         let mut saver = Self::with_target(target, policy);
         saver.results.metadata.clone_from(notebook.metadata());

@@ -9,7 +9,7 @@ use crate::session::notebook::{Notebook, SharedFile};
 
 use super::input::InputSource;
 use super::offload::Offload;
-use super::request::{RunRequest, Save, SessionRun};
+use super::request::{RunRequest, Save, SaveObject, SessionRun};
 use super::saver::StoredIn;
 use super::selection::{Part, Resumed};
 
@@ -33,6 +33,7 @@ pub(super) struct Setup {
     pub(super) record_timing: bool,
     pub(super) input: Option<Arc<dyn InputSource>>,
     pub(super) save: Option<Save>,
+    pub(super) save_object: Option<SaveObject>,
     pub(super) write_back: Option<Arc<Mutex<SharedFile>>>,
     pub(super) stored_in: Option<StoredIn>,
     pub(super) offload: Option<Offload>,
@@ -68,6 +69,7 @@ impl Setup {
             record_timing: request.record_timing,
             input: request.input,
             save: request.save,
+            save_object: request.save_object,
             write_back: None,
             stored_in: None,
             offload: request.offload,
@@ -103,6 +105,7 @@ impl Setup {
             record_timing: run.record_timing,
             input: run.input,
             save: run.save,
+            save_object: None,
             write_back: run.write_back,
             stored_in: run.stored_in,
             offload: run.offload,
@@ -112,6 +115,9 @@ impl Setup {
 
     /// Where the notebook is or will be, for those who look for what refers to an asset.
     pub(super) fn notebook_path(&self) -> String {
+        if let Some(save) = &self.save_object {
+            return save.object.to_string();
+        }
         let shared = self.write_back.as_ref().map(|file| {
             let file = file.lock().unwrap_or_else(PoisonError::into_inner);
             file.path().to_owned()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, 
 
 from . import exceptions
 from ._manifest import Manifest, key_of
-from ._options import Notebook, Path, native_options
+from ._options import Notebook, Path, is_address, native_options
 from ._run import LiveRuns, execute
 from .results import RunResult
 
@@ -211,7 +211,7 @@ class _Batch:
         if self._book is None or (entry := self._book.done(job.key)) is None:
             return False
         output = job.outcome.output
-        if is_here and output is not None and not os.path.exists(output):
+        if is_here and output is not None and not is_address(output) and not os.path.exists(output):
             return False
         job.outcome.attempts, job.outcome.resumed = entry["attempts"], True
         return True
@@ -266,7 +266,7 @@ def _jobs(runs: Iterable[RunSpec], options: Mapping[str, Any]) -> Iterator[_Job]
         target: Optional[str] = native_options(notebook, output, given)["output"]
         name = "<dict>" if isinstance(notebook, Mapping) else os.fspath(notebook)
         if target is not None:
-            path = os.path.abspath(target)
+            path = target if is_address(target) else os.path.abspath(target)
             if path in outputs:
                 message = f"{outputs[path]} and {name} would both be written to {target}; give each run its own output"
                 raise exceptions.InvalidRequestError(message)

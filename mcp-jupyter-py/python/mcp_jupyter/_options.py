@@ -82,7 +82,7 @@ def native_options(
     values.update(
         path=path,
         document=document,
-        output=None if output is None else _local(os.fspath(output)),
+        output=None if output is None else _path(os.fspath(output)),
         parameters=to_json(values.pop("parameters", None) or {}),
         kernel=kernel_choice(values["kernel"], values.pop("python"), prefers_interpreter),
         cwd=_folder_of(path) if cwd is None else cwd,
@@ -149,19 +149,25 @@ def _source(notebook: Notebook) -> "tuple[Optional[str], Optional[bytes]]":
     if isinstance(notebook, Mapping):
         return None, json.dumps(notebook).encode()
     try:
-        return _local(os.fspath(notebook)), None
+        return _path(os.fspath(notebook)), None
     except TypeError:
         kind = type(notebook).__name__
         raise TypeError(f"notebook: expected a path, a dict or a NotebookNode, and got {kind}") from None
 
 
-def _local(path: str) -> str:
-    """A path; a URL would become a folder of that name."""
+def is_address(path: str) -> bool:
+    """Whether a path is one of an object in a cloud's store."""
+    return path.startswith(("s3://", "gs://", "az://"))
+
+
+def _path(path: str) -> str:
+    """A path, or the address of an object; another URL would become a folder of that name."""
     scheme, separator, _ = path.partition("://")
-    if separator and scheme.isalnum():
-        raise InvalidRequestError(f"{path}: only local files are read and written; fetch it first, or upload it afterwards")
+    if separator and scheme.isalnum() and not is_address(path):
+        reason = "files of this machine and objects at s3://, gs:// and az:// are read and written, and nothing else"
+        raise InvalidRequestError(f"{path}: {reason}; fetch it first, or upload it afterwards")
     return path
 
 
 def _folder_of(path: Optional[str]) -> Optional[str]:
-    return (os.path.dirname(path) or None) if path is not None else None
+    return None if path is None or is_address(path) else os.path.dirname(path) or None

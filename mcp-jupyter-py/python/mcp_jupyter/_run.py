@@ -56,7 +56,8 @@ def run(
     notebook : path, dict or nbformat.NotebookNode
         The notebook. It is not changed.
     output : path, optional
-        Where to save it, while it runs and at the end; missing folders are made. Without it nothing is saved.
+        Where to save it, while it runs and at the end; missing folders are made. Without it nothing is saved. It and the
+        notebook may be at ``s3://``, ``gs://`` or ``az://``.
     parameters : mapping, optional
         Values for the cell tagged ``parameters``, as papermill injects them.
     kernel : str, optional

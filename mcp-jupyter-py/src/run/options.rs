@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_jupyter_core::Error;
-use mcp_jupyter_core::assets::ObjectAssets;
+use mcp_jupyter_core::assets::{ObjectAssets, ObjectFile};
 use mcp_jupyter_core::engine::{
-    CellNames, Offload, OnError, PapermillOptions, Preparation, Prepared, RunRequest, Save, SavePolicy,
+    CellNames, Offload, OnError, PapermillOptions, Preparation, Prepared, RunRequest, Save, SaveObject, SavePolicy,
 };
 use mcp_jupyter_core::kernel::LaunchRequest;
 use mcp_jupyter_core::kernel::local::LocalProvisioner;
@@ -17,6 +17,7 @@ use mcp_jupyter_core::session::notebook::Notebook;
 use pyo3::prelude::*;
 
 use crate::choice::KernelChoice;
+use crate::object_file::{address, read_object};
 
 /// What to run and how, as the Python half of the package has put it together.
 #[derive(Debug, FromPyObject)]
@@ -26,6 +27,7 @@ pub(crate) struct Options {
     path: Option<PathBuf>,
     /// The notebook as JSON.
     document: Option<Vec<u8>>,
+    /// A path, or the address of an object.
     output: Option<PathBuf>,
     /// A JSON object.
     parameters: String,
@@ -107,21 +109,29 @@ impl Options {
         })
     }
 
-    /// Where the result goes.
-    pub(super) fn output(&self) -> Option<&Path> {
-        self.output.as_deref()
+    /// The file that the result goes to.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.output.as_deref().filter(|output| address(output).is_none())
+    }
+
+    /// The address of the object that the result goes to.
+    pub(super) fn object(&self) -> Option<&str> {
+        self.output.as_deref().and_then(address)
     }
 
     fn notebook(&self) -> Result<Notebook, Error> {
         let read = match (&self.path, &self.document) {
-            (Some(path), _) => Notebook::open(path),
+            (Some(path), _) => match address(path) {
+                Some(address) => Notebook::parse(&read_object(address)?),
+                None => Notebook::open(path),
+            },
             (None, document) => Notebook::parse(document.as_deref().unwrap_or_default()),
         };
         Ok(read?)
     }
 
     pub(super) fn make_folder(&self) -> Result<(), Error> {
-        let folder = self.output.as_deref().and_then(Path::parent);
+        let folder = self.file().and_then(Path::parent);
         let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) else {
             return Ok(());
         };
@@ -139,7 +149,13 @@ impl Options {
             input_path: papermill.input_path.clone(),
             output_path: papermill.output_path.clone(),
         });
-        let previous = self.output.clone().filter(|output| self.path.as_ref() != Some(output));
+        let previous = self.file().filter(|output| self.path.as_deref() != Some(output));
+        if self.resume
+            && let Some(address) = self.object()
+        {
+            let reason = format!("resume: what an earlier run has left is read from files only, not from {address}");
+            return Err(invalid(reason).into());
+        }
         Ok(Preparation {
             parameters: parameters(&self.parameters)?,
             cells: CellNames {
@@ -152,12 +168,18 @@ impl Options {
             },
             strip_timing: self.strip_timing,
             papermill,
-            previous: previous.filter(|output| output.exists()),
+            previous: previous.filter(|output| output.exists()).map(Path::to_owned),
         })
     }
 
     fn request(self, prepared: Prepared, kernel: LaunchRequest) -> Result<RunRequest, Error> {
         let policy = self.save.policy()?;
+        let save = self.file().map(|path| Save {
+            path: path.to_owned(),
+            policy,
+        });
+        let object = self.object().map(ObjectFile::open).transpose()?;
+        let save_object = object.map(|object| SaveObject { object, policy });
         let limit = |name, limit: Option<f64>| limit.map(|limit| seconds(name, limit)).transpose();
         Ok(RunRequest {
             selection: prepared.selection,
@@ -168,7 +190,8 @@ impl Options {
             offload: self.offload()?,
             redactor: self.redactor(),
             record_timing: !self.strip_timing,
-            save: self.output.map(|path| Save { path, policy }),
+            save,
+            save_object,
             ..RunRequest::new(prepared.notebook, kernel)
         })
     }

@@ -7,6 +7,8 @@ use mcp_jupyter_core::engine::{Engine, FinishedRun, Run, RunEvent, Summary};
 use mcp_jupyter_core::session::SessionError;
 use mcp_jupyter_core::session::notebook::{Durability, Notebook};
 
+use crate::object_file::{one_thread, write_object};
+
 use super::options::{Options, Ready};
 use super::queue::{End, Queue, Stop};
 
@@ -60,8 +62,7 @@ impl Work {
         }
         let ready = options.ready()?;
         // One thread: each message of a kernel passes through several tasks.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(no_thread)?;
+        let runtime = one_thread()?;
         let finished = runtime.block_on(self.follow(ready));
         runtime.shutdown_background();
         finished
@@ -98,8 +99,11 @@ impl Drop for Work {
 /// Saves a notebook that is not to be run.
 fn hand_on(notebook: Notebook, options: &Options) -> Result<FinishedRun, Error> {
     options.make_folder()?;
-    if let Some(output) = options.output() {
-        notebook.save(output, Durability::Power)?;
+    if let Some(path) = options.file() {
+        notebook.save(path, Durability::Power)?;
+    }
+    if let Some(address) = options.object() {
+        write_object(address, notebook.to_bytes())?;
     }
     Ok(FinishedRun {
         notebook: Arc::new(notebook),

@@ -8,6 +8,7 @@
 
 mod directory;
 mod failure;
+mod file;
 mod keys;
 mod location;
 mod records;
@@ -37,6 +38,7 @@ use super::{AssetStore, ByteStream};
 
 use self::directory::Directory;
 use self::failure::Failure;
+pub use self::file::ObjectFile;
 
 /// The size of a part of a large upload: S3 takes 10,000 parts, so this allows for 80 GB.
 const PART: usize = 8 << 20;
