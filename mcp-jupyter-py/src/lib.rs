@@ -30,6 +30,9 @@ mod _native {
     use crate::live::{PyExecution, PyKernel, attach_kept, attach_kernel, start_kernel};
 
     #[pymodule_export]
+    use crate::object_file::save_object;
+
+    #[pymodule_export]
     use crate::planner::{PyPlanner, PyPreview};
 
     #[pymodule_export]

@@ -5,7 +5,11 @@ use std::path::Path;
 use mcp_jupyter_core::Error;
 use mcp_jupyter_core::assets::ObjectFile;
 use mcp_jupyter_core::session::SessionError;
+use pyo3::prelude::*;
 use tokio::runtime::{Builder, Runtime};
+
+use crate::ending::detached;
+use crate::error::to_python;
 
 /// A path that is the address of an object.
 pub(crate) fn address(path: &Path) -> Option<&str> {
@@ -24,6 +28,12 @@ pub(crate) fn read_object(address: &str) -> Result<Vec<u8>, Error> {
 pub(crate) fn write_object(address: &str, content: Vec<u8>) -> Result<(), Error> {
     let object = ObjectFile::open(address)?;
     Ok(one_thread()?.block_on(object.write(content.into()))?)
+}
+
+/// Saves a notebook that Python has put together.
+#[pyfunction(name = "write_object")]
+pub(crate) fn save_object(py: Python<'_>, address: &str, content: Vec<u8>) -> PyResult<()> {
+    detached(py, || write_object(address, content)).map_err(|error| to_python(py, error))
 }
 
 /// A runtime that works where it is waited for.

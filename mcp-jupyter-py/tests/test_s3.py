@@ -89,6 +89,12 @@ def test_execute_notebook_fills_addresses(notebook, bucket):
     assert prepared == read(bucket, "prepared.ipynb")
 
 
+def test_papermills_notes_are_saved_there_as_well(notebook, bucket):
+    with pytest.raises(mcp_jupyter.CellExecutionError):
+        mcp_jupyter.execute_notebook(notebook("1 / 0"), "s3://notebooks/failed.ipynb", progress_bar=False)
+    assert [cell.cell_type for cell in read(bucket, "failed.ipynb").cells] == ["markdown", "markdown", "code"]
+
+
 def test_a_batch_goes_on_without_what_is_there(notebook, bucket, tmp_path):
     source = notebook(("x = 0", ["parameters"]), "print(x)", "assert x != 2")
     runs = [(source, {"x": x}, f"s3://notebooks/many/{x}.ipynb") for x in range(4)]

@@ -6,6 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, TextIO, Union
 
+from ._failure_marks import save_with_marks
 from ._options import native_options
 from ._run import execute
 from .exceptions import CellExecutionError, InvalidRequestError, UnsupportedError
@@ -41,8 +42,7 @@ def execute_notebook(
 ) -> Any:
     """Runs a notebook as papermill does: the same arguments, injected parameters and metadata.
 
-    Other than papermill, it keeps every output however fast the kernel talks, saves the notebook whatever happens, and adds
-    no cells to one that has failed.
+    Other than papermill, it keeps every output however fast the kernel talks, and saves the notebook whatever happens.
 
     Parameters
     ----------
@@ -87,7 +87,8 @@ def execute_notebook(
     Raises
     ------
     CellExecutionError
-        As papermill's ``PapermillExecutionError``, with the same attributes.
+        As papermill's ``PapermillExecutionError``, with the same attributes. As papermill does, a note is put before the
+        failed cell, and one that leads there at the top of the saved notebook; the next run leaves them out.
     InvalidRequestError
         As ``PapermillMissingParameterException``, where a field of a path has no value.
     NotFoundError
@@ -131,6 +132,8 @@ def execute_notebook(
     except CellExecutionError as error:
         # Code that ends by sys.exit() or sys.exit(0) has ended well.
         if error.ename != "SystemExit" or error.evalue not in ("", "0"):
+            if output is not None:
+                save_with_marks(result, error, output)
             raise
     return _notebook(result)
 
