@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from uuid import uuid4
 
 import mcp_jupyter
 import nbformat
@@ -207,3 +208,32 @@ def test_an_interrupted_batch_is_resumed(notebook, tmp_path, by):
     assert sorted(said) == ["ran 2", "ran 3", "ran 4", "ran 5", "resumed 0", "resumed 1"]
     assert sorted(os.listdir(tmp_path / "out")) == [f"{x}.ipynb" for x in range(6)]
     assert sorted(line["parameters"]["x"] for line in lines_of(tmp_path / "runs.jsonl")) == list(range(6))
+
+
+def test_a_notebook_that_is_put_together_again_is_known(notebook, tmp_path):
+    def runs():
+        node = notebook(("x = 0", ["parameters"]), "print(x)")
+        for cell in node.cells:
+            cell.id = uuid4().hex[:8]
+        return [(node, {"x": x}, str(tmp_path / f"{x}.ipynb")) for x in range(2)]
+
+    manifest = tmp_path / "runs.jsonl"
+    assert [outcome.resumed for outcome in mcp_jupyter.run_many(runs(), manifest=manifest)] == [False, False]
+    assert [outcome.resumed for outcome in mcp_jupyter.run_many(runs(), manifest=manifest)] == [True, True]
+
+
+def test_progress_is_shown(square, capfd, monkeypatch):
+    runs = [(square, {"x": x}, None) for x in range(3)]
+    assert len(list(mcp_jupyter.run_many(runs, progress=True))) == 3
+    assert "3/3" in capfd.readouterr().err
+    # Where tqdm is missing, rich shows it.
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    assert len(list(mcp_jupyter.run_many(runs, progress=True))) == 3
+    shown = capfd.readouterr()
+    assert "100%" in shown.out and "runs" in shown.out and not shown.err
+    mcp_jupyter.run(square, progress=True)
+    assert "square.ipynb" in capfd.readouterr().out
+    # Where both are, nothing does.
+    monkeypatch.setitem(sys.modules, "rich.progress", None)
+    assert len(list(mcp_jupyter.run_many(runs, progress=True))) == 3
+    assert capfd.readouterr() == ("", "")

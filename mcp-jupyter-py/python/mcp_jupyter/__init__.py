@@ -31,6 +31,7 @@ if _TYPE_CHECKING:
     from ._magic import load_ipython_extension, unload_ipython_extension
     from ._many import Outcome, run_many
     from ._papermill import execute_notebook
+    from ._ray import RayExecutor
     from ._scheduler import AnalysedCell, Edge, Graph, Plan, PlannedCell, Scheduler, SkippedCell
 
 _atexit.register(_shut_down)
@@ -48,6 +49,7 @@ _LATER = {
     "Outcome": "_many",
     "Plan": "_scheduler",
     "PlannedCell": "_scheduler",
+    "RayExecutor": "_ray",
     "Scheduler": "_scheduler",
     "SkippedCell": "_scheduler",
     "arun": "_arun",
@@ -91,6 +93,7 @@ __all__ = [
     "Output",
     "Plan",
     "PlannedCell",
+    "RayExecutor",
     "RunResult",
     "Scheduler",
     "SkippedCell",

@@ -14,9 +14,17 @@ from .exceptions import ConflictError, CorruptError
 
 def key_of(notebook: Notebook, parameters: Optional[Mapping[str, Any]], output: Optional[Path], nth: int) -> str:
     """What is the same for the same run in a later batch; `nth` tells runs apart that are alike."""
-    source = notebook if isinstance(notebook, Mapping) else os.fspath(notebook)
+    source = _without_ids(notebook) if isinstance(notebook, Mapping) else os.fspath(notebook)
     told = [source, parameters or {}, None if output is None else os.fspath(output), nth]
     return hashlib.sha256(to_json(told).encode()).hexdigest()
+
+
+def _without_ids(notebook: Mapping[str, Any]) -> Dict[str, Any]:
+    """The notebook without the ids of its cells, which nbformat makes anew for a notebook that is put together again."""
+    cells = notebook.get("cells")
+    if not isinstance(cells, list) or not all(isinstance(cell, Mapping) for cell in cells):
+        return dict(notebook)
+    return {**notebook, "cells": [{key: value for key, value in cell.items() if key != "id"} for cell in cells]}
 
 
 class Manifest:

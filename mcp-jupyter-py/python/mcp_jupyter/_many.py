@@ -7,7 +7,7 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sized, Tuple, Type
 
 from . import exceptions
 from ._manifest import Manifest, key_of
@@ -99,6 +99,7 @@ def run_many(
     retries: int = 0,
     retry_on: Tuple[Type[BaseException], ...] = _TRANSIENT,
     manifest: Optional[Path] = None,
+    progress: bool = False,
     **options: Unpack[RunOptions],
 ) -> Iterator[Outcome]:
     """Runs many notebooks, and gives what came of each as it ends.
@@ -125,6 +126,8 @@ def run_many(
         A file of JSON lines in which every run is noted when it has ended. A batch with the same file goes on where an
         earlier one has stopped: what has ended well is not run again, unless its output is missing from this machine and
         there is no `executor`.
+    progress : bool
+        Whether to show how many runs have ended, by tqdm or rich, where one of them is installed.
     **options
         As those of `run`, for all notebooks.
 
@@ -152,7 +155,8 @@ def run_many(
         if executor is None:
             own = _Threads(workers or len(os.sched_getaffinity(0)))
         batch = _Batch(own or executor, book, retries, retry_on)
-        yield from batch.outcomes(_jobs(runs, options), own)
+        outcomes = batch.outcomes(_jobs(runs, options), own)
+        yield from _shown(outcomes, runs) if progress else outcomes
     finally:
         if own is not None:
             own.end()
@@ -256,6 +260,16 @@ def _judged(result: RunResult) -> Tuple[RunResult, Optional[BaseException]]:
     except (exceptions.Error, KeyboardInterrupt) as error:
         return result, error
     return result, None
+
+
+def _shown(outcomes: Iterator[Outcome], runs: Iterable[RunSpec]) -> Iterator[Outcome]:
+    from ._progress import counting_bar
+
+    with counting_bar("runs", "run") as update:
+        update(len(runs) if isinstance(runs, Sized) else 0, 0)
+        for outcome in outcomes:
+            update(0, 1)
+            yield outcome
 
 
 def _jobs(runs: Iterable[RunSpec], options: Mapping[str, Any]) -> Iterator[_Job]:
