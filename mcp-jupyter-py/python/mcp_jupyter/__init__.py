@@ -1,4 +1,7 @@
-"""Run Jupyter notebooks on real kernels."""
+"""Run Jupyter notebooks on real kernels.
+
+PYTEST_DONT_REWRITE: else pytest, for which a part of the distribution is a plugin, would warn where this was imported before.
+"""
 
 import atexit as _atexit
 from typing import TYPE_CHECKING as _TYPE_CHECKING
