@@ -31,7 +31,7 @@ Edits name the digest in [brackets] of the source that they replace, as notebook
 result is said there, with the call that gets it.";
 
 /// Serves one connection.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Handler {
     server: Arc<Server>,
     connection: Arc<Connection>,

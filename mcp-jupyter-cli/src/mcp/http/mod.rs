@@ -59,8 +59,8 @@ pub(super) async fn serve(
     let gate = Arc::new(Gate::new(token));
     let ended = CancellationToken::new();
     let config = config(&args, bound.ip(), ended.clone());
-    let served = Arc::clone(&server);
-    let handler = move || Handler::new(Arc::clone(&served));
+    let shared = Arc::clone(&server);
+    let handler = move || Handler::new(Arc::clone(&shared));
     let router = if args.conformance_fixtures {
         let shared = Arc::default();
         router(move || Fixtures::new(handler(), Arc::clone(&shared)), &gate, config)
