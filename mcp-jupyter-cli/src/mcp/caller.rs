@@ -6,6 +6,8 @@ use rmcp::service::{Peer, RequestContext};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::logging::ClientLog;
+
 /// The request that a tool answers.
 #[derive(Debug)]
 pub(super) struct Caller {
@@ -13,6 +15,8 @@ pub(super) struct Caller {
     pub(super) name: String,
     /// Cancelled when the client does not wait any more.
     pub(super) gone: CancellationToken,
+    /// Where its client listens to the log.
+    pub(super) log: Option<ClientLog>,
     progress: Option<Progress>,
 }
 
@@ -36,12 +40,24 @@ impl Caller {
                 .client_info()
                 .map_or_else(|| "unknown".to_owned(), |client| client.name),
             gone: context.ct.clone(),
+            log: None,
             progress,
         }
     }
 
-    /// Whether the client wants to hear of progress.
+    /// Has its client hear the log, too.
+    #[must_use]
+    pub(super) fn with_log(mut self, log: Option<ClientLog>) -> Self {
+        self.log = log;
+        self
+    }
+
+    /// Whether the client wants to hear of progress, or the log.
     pub(super) fn listens(&self) -> bool {
+        self.hears_progress() || self.log.is_some()
+    }
+
+    pub(super) fn hears_progress(&self) -> bool {
         self.progress.is_some()
     }
 

@@ -1,13 +1,15 @@
 //! The server as the protocol sees it.
 
+#![expect(deprecated, reason = "the revisions before 2026-07-28 have levels of the log")]
+
 use std::sync::Arc;
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult, CustomRequest,
     CustomResult, ErrorCode, ErrorData, GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, SubscribeRequestParams,
-    SubscriptionFilter, UnsubscribeRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, SetLevelRequestMethod,
+    SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, UnsubscribeRequestParams,
 };
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{RoleServer, ServerHandler};
@@ -16,6 +18,7 @@ use serde_json::json;
 use super::answer::{Answer, Refusal};
 use super::caller::Caller;
 use super::connection::{Connection, can_be_asked};
+use super::logging::{ClientLog, WantedLevel};
 use super::messages;
 use super::resources;
 use super::server::Server;
@@ -35,6 +38,7 @@ result is said there, with the call that gets it.";
 pub(super) struct Handler {
     server: Arc<Server>,
     connection: Arc<Connection>,
+    log: WantedLevel,
 }
 
 impl Handler {
@@ -42,7 +46,13 @@ impl Handler {
         Self {
             server,
             connection: Arc::default(),
+            log: WantedLevel::default(),
         }
+    }
+
+    /// The log for a request, where its client listens.
+    pub(super) fn log(&self, context: &RequestContext<RoleServer>) -> Option<ClientLog> {
+        self.log.log(context)
     }
 
     fn offered(&self) -> impl Iterator<Item = &'static Entry> {
@@ -100,6 +110,7 @@ impl ServerHandler for Handler {
             .enable_tools()
             .enable_prompts()
             .enable_completions()
+            .enable_logging()
             .enable_resources()
             .enable_resources_list_changed()
             .enable_resources_subscribe()
@@ -117,6 +128,19 @@ impl ServerHandler for Handler {
     ) -> Result<ListToolsResult, ErrorData> {
         let tools = self.offered().map(Entry::to_model).collect();
         Ok(ListToolsResult::with_all_items(tools))
+    }
+
+    async fn set_level(
+        &self,
+        request: SetLevelRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        // Each request says its own level since.
+        if context.meta.protocol_version().is_some() {
+            return Err(ErrorData::method_not_found::<SetLevelRequestMethod>());
+        }
+        self.log.set(request.level);
+        Ok(())
     }
 
     async fn on_custom_request(
@@ -141,7 +165,7 @@ impl ServerHandler for Handler {
             return Err(ErrorData::new(ErrorCode::INVALID_PARAMS, message, None));
         }
         let server = self.connection.server(&self.server, &context).await;
-        let caller = Caller::new(&context);
+        let caller = Caller::new(&context).with_log(self.log(&context));
         let result: CallToolResult = match self.call(server, request, caller).await {
             Ok(answer) => answer.into(),
             Err(refusal) => refusal.into_result(self.server.policy.text_limit),

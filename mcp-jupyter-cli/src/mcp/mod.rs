@@ -13,6 +13,7 @@ mod executing;
 mod fixtures;
 mod handler;
 mod http;
+mod logging;
 mod messages;
 mod prompts;
 mod resources;

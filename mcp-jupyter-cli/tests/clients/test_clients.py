@@ -40,15 +40,15 @@ def authorization(server: Listening) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def python_sdk(lab: Lab, server: Listening | None, mode: str):
+async def python_sdk(lab: Lab, server: Listening | None, mode: str, **more: Any):
     if server is None:
         parameters = mcp.StdioServerParameters(command=PROGRAM, args=lab.arguments(), env=lab.environment)
-        async with mcp.Client(parameters, mode=mode) as client:
+        async with mcp.Client(parameters, mode=mode, **more) as client:
             yield client
         return
     async with create_mcp_http_client(headers=authorization(server)) as http:
         transport = streamable_http_client(server.url, http_client=http)
-        async with mcp.Client(transport, mode=mode) as client:
+        async with mcp.Client(transport, mode=mode, **more) as client:
             yield client
 
 
@@ -162,3 +162,39 @@ def test_new_output_is_progress(lab: Lab, listen) -> None:
     result = asyncio.run(work())
     assert result.structured_content["state"] == "completed"
     assert any("first" in message and "last" not in message for message in messages), messages
+
+
+@pytest.mark.filterwarnings("ignore::mcp.MCPDeprecationWarning")
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_the_log_tells_of_cells_to_whoever_listens(lab: Lab, listen, mode: str) -> None:
+    server = listen()
+
+    async def run(level: mcp.LoggingLevel | None, path: str) -> list[dict[str, Any]]:
+        """What is heard until the failure of a cell, if anything has to be."""
+        heard: list[dict[str, Any]] = []
+        failure = asyncio.Event()
+
+        async def hear(params: mcp.types.LoggingMessageNotificationParams) -> None:
+            heard.append(params.data | {"level": params.level})
+            if params.level == "error":
+                failure.set()
+
+        wanted = {"log_level": level} if mode == "auto" else {}
+        async with python_sdk(lab, server, mode, logging_callback=hear, **wanted) as client:
+            if mode == "legacy" and level is not None:
+                await client.set_logging_level(level)
+            made = await client.call_tool("notebook_create", {"path": path, "cells": [{"source": "x = 1"}]})
+            assert not made.is_error
+            ran = await client.call_tool("edit_and_run", {"path": path, "source": "1 / (x - 1)", "id": "bad"})
+            assert ran.is_error and "ZeroDivisionError" in told(ran).text
+            if level is not None:
+                # Sessions have a stream for what belongs to no request.
+                await failure.wait()
+        return heard
+
+    assert asyncio.run(run(None, "a.ipynb")) == []
+    errors = asyncio.run(run("error", "b.ipynb"))
+    assert [(entry["level"], entry["cell"]) for entry in errors] == [("error", "bad")]
+    entries = asyncio.run(run("debug", "c.ipynb"))
+    cells = [(entry["level"], entry["message"], entry["notebook"]) for entry in entries if "cell" in entry]
+    assert cells == [("info", "ok", "c.ipynb"), ("error", "error", "c.ipynb")]

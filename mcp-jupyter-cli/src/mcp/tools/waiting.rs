@@ -1,6 +1,7 @@
 //! Waiting for a run, on behalf of a client.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -31,30 +32,40 @@ impl Server {
         until: Instant,
         caller: &Caller,
     ) -> Answer {
+        let told = AtomicU64::new(since);
         tokio::select! {
             () = log.settled(until) => {}
             () = self.closing.cancelled() => {}
             () = caller.gone.cancelled() => if self.policy.cancel_interrupts {
                 log.cancel();
             },
-            () = self.tell_progress(log, since, caller), if caller.listens() => {}
+            () = self.tell(log, &told, caller), if caller.listens() => {}
+        }
+        if let Some(client) = &caller.log {
+            let news = log.news(told.into_inner());
+            client.tell_news(&self.shown(&log.path), &news).await;
         }
         show_run(log, &self.shown(&log.path), since, self.page())
     }
 
-    /// Tells what is new, for as long as that is waited for.
-    async fn tell_progress(&self, log: &Arc<RunLog>, since: u64, caller: &Caller) {
-        let mut since = since;
+    /// Tells what is new, for as long as that is waited for. `told` is how far it has come.
+    async fn tell(&self, log: &Arc<RunLog>, told: &AtomicU64, caller: &Caller) {
         loop {
+            let since = told.load(Ordering::Relaxed);
             log.changed(since).await;
-            let mut page = Page::new(PROGRESS_TEXT, 1);
-            let cursor = log.news(since).cursor;
-            if cursor == since {
+            let news = log.news(since);
+            if news.cursor == since {
                 return std::future::pending().await;
             }
-            crate::mcp::show::show_progress(log, since, &mut page);
-            since = cursor;
-            caller.tell(page.into_text()).await;
+            told.store(news.cursor, Ordering::Relaxed);
+            if caller.hears_progress() {
+                let mut page = Page::new(PROGRESS_TEXT, 1);
+                crate::mcp::show::show_progress(log, since, &mut page);
+                caller.tell(page.into_text()).await;
+            }
+            if let Some(client) = &caller.log {
+                client.tell_news(&self.shown(&log.path), &news).await;
+            }
             tokio::time::sleep(PROGRESS_PAUSE).await;
         }
     }
