@@ -142,6 +142,34 @@ fn clients_share_the_notebooks_and_runs_of_a_server() {
 }
 
 #[test]
+fn images_are_so_small_that_clients_take_them() {
+    let Some(lab) = Served::new() else { return };
+    let server = Listening::new(&lab, &["--assets", "none"]);
+    let client = server.client();
+    // Noise, which no format makes smaller.
+    let source = "import os, struct, zlib\nfrom IPython.display import Image, display\n\
+                  chunk = lambda kind, data: struct.pack('>I', len(data)) + kind + data + \
+                  struct.pack('>I', zlib.crc32(kind + data))\n\
+                  rows = b''.join(b'\\0' + os.urandom(1800) for _ in range(600))\n\
+                  png = b'\\x89PNG\\r\\n\\x1a\\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', 600, 600, 8, 2, 0, 0, 0)) \
+                  + chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b'')\n\
+                  display(Image(png))";
+    let made = json!({ "path": "a.ipynb", "cells": [{ "source": source }] });
+    assert!(!client.call("notebook_create", &made).is_error);
+    let ran = client.send(&call("run", &json!({ "path": "a.ipynb" }))).response();
+    assert!(ran.body.lines().all(|line| line.len() < 1 << 20));
+    let answer = ran.answer();
+    let blocks = answer["result"]["content"].as_array().unwrap();
+    assert!(blocks.iter().any(|block| block["mimeType"] == "image/png"), "{answer}");
+    let told = told(&answer);
+    assert!(
+        told.text.contains("image of 600 x 600 pixels, shown at"),
+        "{}",
+        told.text
+    );
+}
+
+#[test]
 fn new_output_is_told_while_a_call_waits() {
     let Some(lab) = Served::new() else { return };
     let server = Listening::new(&lab, &[]);

@@ -1,6 +1,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use mcp_jupyter_core::assets::preview::fit;
+use mcp_jupyter_core::assets::preview::{Fitted, ImageError, fit};
 use mcp_jupyter_core::engine::METADATA_KEY;
 use mcp_jupyter_core::model::Json;
 use rmcp::model::{ContentBlock, Resource};
@@ -11,6 +11,12 @@ use crate::mcp::resources::Address;
 
 /// Images a result holds; more are named only.
 const MOST_IMAGES: usize = 8;
+
+/// How many bytes the images of a result have, encoded: a client drops the connection at a message of more than 1 MiB.
+const IMAGE_ROOM: usize = 900 << 10;
+
+/// No image is shown with a smaller larger side.
+const SMALLEST_IMAGE: u32 = 64;
 
 /// What is always shown of a text, in bytes, however much was shown before it.
 const LEAST: usize = 400;
@@ -34,6 +40,7 @@ pub(in crate::mcp) struct Page {
     images: usize,
     /// Where the next output is, for whoever wants all of it.
     source: Option<String>,
+    image_room: usize,
 }
 
 impl Page {
@@ -46,6 +53,7 @@ impl Page {
             image_limit,
             images: 0,
             source: None,
+            image_room: IMAGE_ROOM,
         }
     }
 
@@ -165,10 +173,15 @@ impl Page {
 
     /// As [`Page::image`].
     pub(in crate::mcp) fn image_bytes(&mut self, bytes: &[u8]) -> bool {
-        let Ok(fitted) = fit(bytes, self.image_limit, self.image_limit) else {
+        let Ok(fitted) = fitting(bytes, self.image_limit, self.image_room) else {
             return false;
         };
+        let Some(fitted) = fitted else {
+            self.line("[an image, not shown: there is no more room for images]");
+            return true;
+        };
         self.images += 1;
+        self.image_room -= encoded_length(&fitted);
         if (fitted.width, fitted.height) != (fitted.original_width, fitted.original_height) {
             self.line(format!(
                 "[image of {} x {} pixels, shown at {} x {}]",
@@ -217,6 +230,24 @@ pub(in crate::mcp) fn asset_of(output: &Json) -> Option<Asset> {
         mime: mime.clone(),
         length: field("length"),
     })
+}
+
+fn encoded_length(image: &Fitted) -> usize {
+    image.bytes.len().div_ceil(3) * 4
+}
+
+/// The image in at most `limit` pixels per side, and in fewer where it would have more than `room` bytes; none where it
+/// could hardly be seen.
+fn fitting(bytes: &[u8], limit: u32, room: usize) -> Result<Option<Fitted>, ImageError> {
+    let mut fitted = fit(bytes, limit, limit)?;
+    while encoded_length(&fitted) > room {
+        let side = fitted.width.max(fitted.height) * 3 / 4;
+        if side < SMALLEST_IMAGE {
+            return Ok(None);
+        }
+        fitted = fit(bytes, side, side)?;
+    }
+    Ok(Some(fitted))
 }
 
 fn is_image(mime: &str) -> bool {
