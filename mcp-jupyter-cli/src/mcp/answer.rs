@@ -1,6 +1,7 @@
 //! What a tool answers, and what it refuses.
 
 use std::fmt;
+use std::sync::Arc;
 
 use mcp_jupyter_core::Error;
 use mcp_jupyter_core::assets::AssetError;
@@ -10,6 +11,7 @@ use mcp_jupyter_core::session::SessionError;
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::Value;
 
+use super::run_log::{Question, RunLog};
 use super::show::bounded;
 use crate::error::{CliError, chain};
 
@@ -22,6 +24,18 @@ pub(super) struct Answer {
     pub(super) structured: Option<Value>,
     /// Whether what was asked for has failed, though the tool has done its work.
     pub(super) is_failure: bool,
+    /// What a cell asks for, where the client's user may be asked.
+    pub(super) asking: Option<Asking>,
+}
+
+/// A run that waits for input.
+#[derive(Debug)]
+pub(super) struct Asking {
+    pub(super) log: Arc<RunLog>,
+    pub(super) question: Question,
+    /// Since when the answer shows the run, and in how many blocks at its end.
+    pub(super) since: u64,
+    pub(super) shown: usize,
 }
 
 impl Answer {

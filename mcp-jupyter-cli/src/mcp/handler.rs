@@ -24,7 +24,7 @@ use super::resources;
 use super::server::Server;
 use super::tool::{Effect, Entry};
 use super::tools;
-use super::{completion, prompts};
+use super::{completion, eliciting, prompts};
 
 const INSTRUCTIONS: &str = "\
 Runs Jupyter notebooks on real kernels. Notebooks are named by their path, cells by their id (a unique start of it will \
@@ -84,10 +84,14 @@ impl Handler {
             return Err(Refusal::new(format!("{} is not allowed on this server", entry.name))
                 .with_advice("whoever runs the server decides that: --read-only, --allow-tools, --deny-tools"));
         }
+        let answered = eliciting::take_up(&server, &request, &caller).await;
         let arguments = request.arguments.unwrap_or_default();
         let noted = self.server.audit.as_ref().filter(|_| entry.effect != Effect::Reads);
         let noted = noted.map(|audit| (audit, caller.name.clone(), arguments.clone()));
-        let called = (entry.call)(server, arguments, caller).await;
+        let called = match answered {
+            Some(answered) => answered,
+            None => (entry.call)(server, arguments, caller).await,
+        };
         if let Some((audit, client, arguments)) = noted {
             let outcome = match &called {
                 Ok(answer) if answer.is_failure => "failed".to_owned(),
@@ -165,12 +169,12 @@ impl ServerHandler for Handler {
             return Err(ErrorData::new(ErrorCode::INVALID_PARAMS, message, None));
         }
         let server = self.connection.server(&self.server, &context).await;
-        let caller = Caller::new(&context).with_log(self.log(&context));
-        let result: CallToolResult = match self.call(server, request, caller).await {
-            Ok(answer) => answer.into(),
-            Err(refusal) => refusal.into_result(self.server.policy.text_limit),
-        };
-        Ok(result.into())
+        let caller = || Caller::new(&context).with_log(self.log(&context));
+        let called = self.call(Arc::clone(&server), request, caller()).await;
+        Ok(match called {
+            Ok(answer) => eliciting::finish(&server, answer, &context, &caller()).await,
+            Err(refusal) => refusal.into_result(self.server.policy.text_limit).into(),
+        })
     }
 
     async fn list_resources(

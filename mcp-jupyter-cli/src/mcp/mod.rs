@@ -9,6 +9,7 @@ mod audit;
 mod caller;
 mod completion;
 mod connection;
+mod eliciting;
 mod executing;
 mod fixtures;
 mod handler;

@@ -45,6 +45,8 @@ pub(super) struct Question {
     pub(super) id: String,
     pub(super) prompt: String,
     pub(super) password: bool,
+    /// Whether the client's user was asked and has not answered.
+    pub(super) is_declined: bool,
 }
 
 /// What is new since a cursor.
@@ -146,10 +148,24 @@ impl RunLog {
 
     /// Answers a question; false where it is not asked any more.
     pub(super) fn answer(&self, id: &str, answer: String) -> bool {
-        let mut inner = self.inner();
-        let asked = inner.question.take_if(|(question, _)| question.id == id);
-        drop(inner);
+        let asked = self.change(|inner| inner.question.take_if(|(question, _)| question.id == id));
         asked.is_some_and(|(_, answer_tx)| answer_tx.send(answer).is_ok())
+    }
+
+    /// Notes that the client's user does not answer a question.
+    pub(super) fn decline(&self, id: &str) {
+        self.change(|inner| {
+            if let Some((question, _)) = inner.question.as_mut().filter(|(question, _)| question.id == id) {
+                question.is_declined = true;
+            }
+        });
+    }
+
+    /// Waits until a question is not asked any more.
+    pub(super) async fn unasked(&self, id: &str) {
+        let mut changed = self.changed.subscribe();
+        let asks = || self.question().is_some_and(|question| question.id == id);
+        while asks() && !self.has_ended() && changed.changed().await.is_ok() {}
     }
 
     /// Interrupts the run; false where it has not begun, or has ended.
@@ -344,6 +360,7 @@ impl InputSource for AgentInput {
             id: id.clone(),
             prompt: prompt.to_owned(),
             password,
+            is_declined: false,
         };
         log.change(|inner| inner.question = Some((question, answer_tx)));
         let _asked = Asked { log: &log, id };

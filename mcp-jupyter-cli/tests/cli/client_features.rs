@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::resources::newest;
 use crate::serving::{Client, Served, Told, told};
 
 /// The answer to a request, while the server's own ones are answered by `reply`, by their method and parameters.
@@ -91,4 +92,86 @@ fn prompts_are_filled_in_and_their_arguments_completed() {
         );
         assert_eq!(completed["result"]["completion"]["values"][0], expected, "{completed}");
     }
+}
+
+/// Asks for a name and for a password, and keeps only what the second is made of.
+const ASKING: &str = "import getpass\nname = input('name? ')\nsecret = getpass.getpass('password? ')\n\
+                      print('hello', name, len(secret), secret == 'S3cr3t-' + '42')";
+
+fn nothing_has(lab: &Served, files: &[&str], secret: &str) {
+    for file in files {
+        let text = lab.read(file);
+        assert!(!text.is_empty() && !text.contains(secret), "{file}: {text}");
+    }
+}
+
+#[test]
+fn a_clients_user_answers_input_and_secrets_which_are_written_nowhere() {
+    let Some(lab) = Served::new() else { return };
+    let arguments = ["--audit", "audit.jsonl"];
+    let mut client = lab.connect_as(&arguments, &json!({ "elicitation": {} }));
+    client.make("a.ipynb", &[ASKING]);
+    let mut asked = Vec::new();
+    let ran = call_with(&mut client, "run", &json!({ "path": "a.ipynb" }), |method, params| {
+        assert_eq!(method, "elicitation/create");
+        asked.push(params["message"].as_str().unwrap().to_owned());
+        assert_eq!(params["requestedSchema"]["required"], json!(["answer"]));
+        let answer = if asked.len() == 1 { "Ada" } else { "S3cr3t-42" };
+        json!({ "action": "accept", "content": { "answer": answer } })
+    });
+    assert!(asked[0].contains("a.ipynb asks for input: name? "), "{asked:?}");
+    assert!(asked[1].contains("a.ipynb asks for a secret: password? "), "{asked:?}");
+    assert_eq!(ran.structured["state"], "completed", "{}", ran.text);
+    assert!(
+        ran.text.contains("hello Ada 9 True") && !ran.text.contains("input_reply"),
+        "{}",
+        ran.text
+    );
+    nothing_has(&lab, &["a.ipynb", "audit.jsonl"], "S3cr3t-42");
+}
+
+#[test]
+fn a_user_who_declines_is_not_asked_again_and_a_reply_still_answers() {
+    let Some(lab) = Served::new() else { return };
+    let mut client = lab.connect_as(&[], &json!({ "elicitation": { "form": {} } }));
+    client.make("a.ipynb", &["print('hello', input('name? '))"]);
+    let decline = |_: &str, _: &Value| json!({ "action": "decline" });
+    let asking = call_with(&mut client, "run", &json!({ "path": "a.ipynb" }), decline);
+    assert_eq!(asking.structured["state"], "waiting_for_input", "{}", asking.text);
+    let status = client.call("run_status", &json!({ "run_id": asking.structured["run_id"] }));
+    assert_eq!(status.structured["state"], "waiting_for_input", "{}", status.text);
+    let reply = json!({ "input_id": asking.structured["input_id"], "answer": "Ada" });
+    let answered = client.call("input_reply", &reply);
+    assert!(answered.text.contains("hello Ada"), "{}", answered.text);
+}
+
+#[test]
+fn the_newest_revision_is_called_again_with_the_answer() {
+    let Some(lab) = Served::new() else { return };
+    lab.notebook("a.ipynb", &[ASKING]);
+    let mut client = lab.start_server(&["--audit", "audit.jsonl"]);
+    let capabilities = json!({ "elicitation": { "form": {} } });
+    let mut call = json!({ "name": "run", "arguments": { "path": "a.ipynb" } });
+    for answer in ["Ada", "S3cr3t-42"] {
+        let asked = client.request("tools/call", &newest(&capabilities, call.clone()));
+        let result = &asked["result"];
+        assert_eq!(result["resultType"], "input_required", "{asked}");
+        assert_eq!(
+            result["inputRequests"]["answer"]["method"], "elicitation/create",
+            "{asked}"
+        );
+        call["requestState"] = result["requestState"].clone();
+        call["inputResponses"] = json!({ "answer": { "action": "accept", "content": { "answer": answer } } });
+    }
+    let ran = told(&client.request("tools/call", &newest(&capabilities, call.clone())));
+    assert!(ran.text.contains("hello Ada 9 True"), "{}", ran.text);
+    assert_eq!(ran.structured["cells"].as_array().unwrap().len(), 1);
+    nothing_has(&lab, &["a.ipynb", "audit.jsonl"], "S3cr3t-42");
+    call["requestState"] = json!("forged");
+    let refused = told(&client.request("tools/call", &newest(&capabilities, call)));
+    assert!(
+        refused.is_error && refused.text.contains("nobody asks"),
+        "{}",
+        refused.text
+    );
 }

@@ -55,6 +55,7 @@ pub(in crate::mcp) fn show_run(log: &RunLog, notebook: &str, since: u64, mut pag
         content: page.finish(),
         structured: Some(structured),
         is_failure: matches!(state, "failed" | "timed_out" | "kernel_died"),
+        ..Answer::default()
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) struct NotebookArguments {
 }
 
 /// When a tool that may wait answers, given how many seconds it may take.
-pub(super) fn until(seconds: Option<f64>) -> Result<Instant, Refusal> {
+pub(in crate::mcp) fn until(seconds: Option<f64>) -> Result<Instant, Refusal> {
     let seconds = seconds.unwrap_or(USUAL_WAIT);
     if !(0.0..=LONGEST_WAIT).contains(&seconds) {
         return Err(Refusal::new(format!(

@@ -33,6 +33,7 @@ mod waiting;
 use super::tool::Entry;
 use crate::error::CliError;
 
+pub(super) use arguments::until;
 pub(super) use notebook_list::notebooks;
 pub(super) use notebook_read::{Arguments as Wanted, show as show_notebook};
 pub(super) use run_status::status_of;

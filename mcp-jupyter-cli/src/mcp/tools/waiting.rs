@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::mcp::answer::Answer;
+use crate::mcp::answer::{Answer, Asking};
 use crate::mcp::caller::Caller;
 use crate::mcp::run_log::RunLog;
 use crate::mcp::server::Server;
@@ -45,7 +45,14 @@ impl Server {
             let news = log.news(told.into_inner());
             client.tell_news(&self.shown(&log.path), &news).await;
         }
-        show_run(log, &self.shown(&log.path), since, self.page())
+        let answer = show_run(log, &self.shown(&log.path), since, self.page());
+        let asking = log.question().map(|question| Asking {
+            log: Arc::clone(log),
+            question,
+            since,
+            shown: answer.content.len(),
+        });
+        Answer { asking, ..answer }
     }
 
     /// Tells what is new, for as long as that is waited for. `told` is how far it has come.
