@@ -34,6 +34,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "PACKAGE", value_delimiter = ',')]
     pub(crate) allow_packages: Vec<String>,
 
+    /// How many runs may be in progress at a time, each of another notebook
+    #[arg(long, value_name = "NUMBER", default_value_t = 64)]
+    pub(crate) max_runs: usize,
+
     /// How much text a result may have
     #[arg(long, value_name = "SIZE", default_value = "8k", value_parser = size)]
     pub(crate) text_limit: u64,

@@ -8,7 +8,7 @@ use mcp_jupyter_core::engine::{FinishedRun, OpenedSession, Run, SessionRun, Turn
 use mcp_jupyter_core::kernel::{Death, LaunchRequest};
 use mcp_jupyter_core::session::SessionRecord;
 use mcp_jupyter_core::session::notebook::Notebook;
-use tokio::sync::{OwnedMutexGuard, oneshot};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::Refusal;
@@ -220,6 +220,19 @@ impl Server {
         run.finish().await
     }
 
+    /// The place of one more run; a refusal that names those in progress where there are as many as there may be.
+    fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            let runs = self.runs().into_iter().filter(|(_, log)| !log.has_ended());
+            let runs = runs.map(|(id, log)| format!("{id} of {}", self.shown(&log.path)));
+            let message = format!(
+                "there are as many runs as this server may have at a time: {}; nothing was begun",
+                runs.collect::<Vec<_>>().join(", ")
+            );
+            Refusal::new(message).with_advice("run_status waits for one of them, run_cancel interrupts it")
+        })
+    }
+
     /// Starts a run, which goes on by itself; gives its log once it has an id.
     pub(super) async fn start_run(
         self: &Arc<Self>,
@@ -228,6 +241,13 @@ impl Server {
         wish: impl FnOnce(SessionRun) -> SessionRun,
     ) -> Result<Arc<RunLog>, Refusal> {
         let Bound { right, opened, started } = bound;
+        let place = match self.place() {
+            Ok(place) => place,
+            Err(refusal) => {
+                opened.session.detach().await;
+                return Err(refusal);
+            }
+        };
         let log = Arc::new(RunLog::new(right.record.path.clone()));
         let run = opened.session.run(notebook, wish(self.request(&right.record, &log)))?;
         if let Some(name) = started {
@@ -238,6 +258,7 @@ impl Server {
             server.follow(&right, &followed, run).await;
             opened.session.detach().await;
             drop(right);
+            drop(place);
             followed.end();
         });
         log.known().await;

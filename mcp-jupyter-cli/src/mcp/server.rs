@@ -13,6 +13,8 @@ use mcp_jupyter_core::session::notebook::Notebook;
 use mcp_jupyter_core::session::{LocalSessions, SessionRecord};
 use tokio_util::sync::CancellationToken;
 
+use tokio::sync::Semaphore;
+
 use super::answer::Refusal;
 use super::audit::Audit;
 use super::roots::Roots;
@@ -50,6 +52,8 @@ pub(super) struct Shared {
     pub(super) closing: CancellationToken,
     assets: Option<AssetReader>,
     notebooks: Mutex<HashMap<SessionId, Arc<Lane>>>,
+    /// One for each run that there may be at a time.
+    pub(super) places: Arc<Semaphore>,
     runs: Mutex<VecDeque<(RunId, Arc<RunLog>)>>,
     states: Mutex<VecDeque<(Digest, Arc<Notebook>)>>,
 }
@@ -61,6 +65,8 @@ pub(super) struct Policy {
     pub(super) allowed: Vec<String>,
     pub(super) denied: Vec<String>,
     pub(super) packages: Vec<String>,
+    /// How many runs are in progress at a time.
+    pub(super) runs: usize,
     /// How much text a result has, in bytes.
     pub(super) text_limit: usize,
     /// How many pixels an image has per side.
@@ -114,6 +120,7 @@ impl Server {
                 allowed: args.allow_tools,
                 denied: args.deny_tools,
                 packages: args.allow_packages,
+                runs: args.max_runs,
                 text_limit: usize::try_from(args.text_limit).unwrap_or(usize::MAX),
                 image_limit: args.image_limit,
                 cancel_interrupts: args.cancel_interrupts,
@@ -126,6 +133,7 @@ impl Server {
             closing: CancellationToken::new(),
             kernel: args.kernel,
             notebooks: Mutex::default(),
+            places: Arc::new(Semaphore::new(args.max_runs.min(Semaphore::MAX_PERMITS))),
             runs: Mutex::default(),
             states: Mutex::default(),
         };

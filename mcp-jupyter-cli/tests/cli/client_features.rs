@@ -1,4 +1,4 @@
-//! The MCP server with clients that have more than tools: roots, elicitation.
+//! The MCP server with clients that have more than tools: roots, prompts, elicitation; and its limits.
 
 use serde_json::{Value, json};
 
@@ -92,6 +92,63 @@ fn prompts_are_filled_in_and_their_arguments_completed() {
         );
         assert_eq!(completed["result"]["completion"]["values"][0], expected, "{completed}");
     }
+}
+
+/// A cell that says that it has begun, and goes on until a file is there.
+fn until_there(path: &std::path::Path) -> String {
+    format!(
+        "import os, time\nprint('begun', flush=True)\nwhile not os.path.exists({:?}):\n    time.sleep(0.01)",
+        path.display().to_string()
+    )
+}
+
+#[test]
+fn more_runs_than_allowed_are_refused_until_one_has_ended() {
+    let Some(lab) = Served::new() else { return };
+    let mut client = lab.connect_with(&["--max-runs", "1"]);
+    let go = lab.path("go");
+    client.make("a.ipynb", &[&until_there(&go)]);
+    client.make("b.ipynb", &["1"]);
+    let first = client.call("run", &json!({ "path": "a.ipynb", "wait_seconds": 0 }));
+    let run = first.structured["run_id"].as_str().unwrap();
+    let refused = client.call("run", &json!({ "path": "b.ipynb" }));
+    assert!(refused.is_error && refused.text.contains(run), "{}", refused.text);
+    std::fs::write(go, "").unwrap();
+    client.call("run_status", &json!({ "run_id": run, "wait_seconds": 60 }));
+    let ran = client.call("run", &json!({ "path": "b.ipynb" }));
+    assert_eq!(ran.structured["state"], "completed", "{}", ran.text);
+}
+
+#[test]
+fn a_server_that_only_reads_does_not_go_on_with_a_run_that_was_left() {
+    let Some(lab) = Served::new() else { return };
+    let go = lab.path("go");
+    let mut client = lab.connect();
+    client.make("a.ipynb", &[&until_there(&go), "print('after')"]);
+    let begun = client.call("run", &json!({ "path": "a.ipynb", "wait_seconds": 0 }));
+    client.kill();
+    std::fs::write(go, "").unwrap();
+    let mut reader = lab.connect_with(&["--read-only"]);
+    let refused = reader.call("variable_list", &json!({ "path": "a.ipynb" }));
+    assert!(
+        refused.is_error && refused.text.contains("this server executes nothing"),
+        "{}",
+        refused.text
+    );
+    let status = reader.call(
+        "run_status",
+        &json!({ "run_id": begun.structured["run_id"], "wait_seconds": 1 }),
+    );
+    assert_eq!(status.structured["state"], "interrupted", "{}", status.text);
+    drop(reader);
+    assert_eq!(crate::lab::printed(&lab.json("a.ipynb"), 1), "");
+    // What reads has taken nothing away: another server goes on.
+    let status = lab.connect().call(
+        "run_status",
+        &json!({ "run_id": begun.structured["run_id"], "wait_seconds": 60 }),
+    );
+    assert_eq!(status.structured["state"], "completed", "{}", status.text);
+    assert_eq!(crate::lab::printed(&lab.json("a.ipynb"), 1), "after\n");
 }
 
 /// Asks for a name and for a password, and keeps only what the second is made of.

@@ -136,7 +136,7 @@ impl Client {
         assert!(!made.is_error, "{}", made.text);
     }
 
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.server.kill().unwrap();
         self.server.wait().unwrap();
     }

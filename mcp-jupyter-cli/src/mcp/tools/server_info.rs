@@ -43,10 +43,11 @@ impl Tool for ServerInfo {
             .as_ref()
             .map_or_else(|| "none".to_owned(), |offload| offload.store.to_string());
         Ok(Answer::text(format!(
-            "mcp-server-jupyter {}\nroots: {}\nallowed: {allowed}\npackages: {packages}\ntext of a result: {} bytes\n\
+            "mcp-server-jupyter {}\nroots: {}\nallowed: {allowed}\npackages: {packages}\nruns at a time: {}\ntext of a result: {} bytes\n\
              images: {} pixels per side\nassets: {assets}",
             env!("CARGO_PKG_VERSION"),
             roots.join(", "),
+            policy.runs,
             policy.text_limit,
             policy.image_limit,
         )))
