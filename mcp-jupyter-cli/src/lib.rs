@@ -12,6 +12,7 @@ mod job;
 mod keeping;
 mod mcp;
 mod preview;
+mod proposals;
 mod report;
 mod services;
 mod signals;
@@ -49,6 +50,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Restart(args) => on_runtime(commands::restart(args)),
         Command::Stop(args) => on_runtime(commands::stop(args)),
         Command::Sessions(args) => on_runtime(commands::sessions(args)),
+        Command::Proposals(args) => on_runtime(commands::proposals(args)),
         Command::History(args) => on_runtime(commands::history(args)),
         Command::Diff(args) => on_runtime(commands::diff(args)),
         Command::Restore(args) => on_runtime(commands::restore(args)),

@@ -8,6 +8,7 @@ use super::history::{DiffArgs, HistoryArgs, RestoreArgs};
 use super::install::InstallArgs;
 use super::papermill::PapermillArgs;
 use super::plan::{GraphArgs, PlanArgs};
+use super::proposals::ProposalsArgs;
 use super::run::RunArgs;
 use super::serve::ServeArgs;
 use super::services::SchedulerArgs;
@@ -37,6 +38,7 @@ pub(crate) enum Command {
     Restart(RestartArgs),
     Stop(StopArgs),
     Sessions(SessionsArgs),
+    Proposals(ProposalsArgs),
     History(HistoryArgs),
     Diff(DiffArgs),
     Restore(RestoreArgs),

@@ -7,6 +7,7 @@ mod install;
 mod mcp_jupyter;
 mod papermill;
 mod plan;
+mod proposals;
 mod run;
 mod serve;
 mod services;
@@ -24,6 +25,7 @@ pub(crate) use install::{ClientArg, InstallArgs, ScopeArg};
 pub(crate) use mcp_jupyter::{Cli, Command, CompletionsArgs, DoctorArgs, InspectArgs, KeepArgs, KernelsArgs};
 pub(crate) use papermill::{LogLevel, PapermillArgs};
 pub(crate) use plan::{GraphArgs, GraphFormat, PlanArgs, PlanFormat, PlanRequestArgs, PreviewArgs};
+pub(crate) use proposals::{ListProposalsArgs, ProposalArgs, ProposalsArgs, ProposalsCommand};
 pub(crate) use run::{DestinationArgs, DisplayArgs, KernelArgs, ParameterArgs, RedactArg, RunArgs, TransportArg};
 pub(crate) use serve::{ServeArgs, ServerCli};
 pub(crate) use services::{

@@ -1,7 +1,7 @@
 use mcp_jupyter_core::Error;
 use mcp_jupyter_core::kernel::local::LocalProvisioner;
 use mcp_jupyter_core::kernel::{KernelProvisioner, KernelSpec};
-use mcp_jupyter_core::session::{LocalSessions, SessionRecord};
+use mcp_jupyter_core::session::SessionRecord;
 use serde_json::{Value, json};
 
 use crate::args::{KernelsArgs, StateArgs};
@@ -43,12 +43,8 @@ pub(crate) async fn kernels(args: KernelsArgs) -> Result<Exit, CliError> {
 
 /// The kernels of sessions that live.
 async fn running(state: &StateArgs) -> Result<Vec<Value>, CliError> {
-    let folder = match &state.state {
-        Some(folder) => folder.clone(),
-        None => LocalSessions::default_dir()?,
-    };
     // Looking makes nothing.
-    if !folder.exists() {
+    if !keeping::folder(state)?.exists() {
         return Ok(Vec::new());
     }
     let sessions = keeping::open_existing(state).await?;

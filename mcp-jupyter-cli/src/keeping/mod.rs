@@ -26,10 +26,7 @@ pub(crate) use self::sync::{AfterDeath, Sync, SyncOptions};
 
 /// The sessions in the folder that is named, or in the user's own.
 pub(crate) async fn open(args: &StateArgs, local: LocalProvisioner) -> Result<KeptSessions, CliError> {
-    let folder = match &args.state {
-        Some(folder) => folder.clone(),
-        None => LocalSessions::default_dir()?,
-    };
+    let folder = folder(args)?;
     let keeper = KeeperProgram {
         program: this_program()?,
         arguments: vec!["keep".into()],
@@ -43,6 +40,14 @@ pub(crate) async fn scheduled(sessions: KeptSessions, args: &StateArgs) -> Resul
         Some(scheduler) => sessions.with_scheduler(scheduler),
         None => sessions,
     })
+}
+
+/// The folder in which sessions are kept, and what goes with them.
+pub(crate) fn folder(args: &StateArgs) -> Result<PathBuf, CliError> {
+    match &args.state {
+        Some(folder) => Ok(folder.clone()),
+        None => Ok(LocalSessions::default_dir()?),
+    }
 }
 
 /// The file of this program; of its successor, where that has taken its place.

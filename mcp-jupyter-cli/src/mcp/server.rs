@@ -9,8 +9,8 @@ use mcp_jupyter_core::assets::reading::AssetReader;
 use mcp_jupyter_core::engine::{KeptSessions, Offload};
 use mcp_jupyter_core::kernel::kept::KeptKernel;
 use mcp_jupyter_core::model::{Digest, RunId, SessionId};
+use mcp_jupyter_core::session::SessionRecord;
 use mcp_jupyter_core::session::notebook::Notebook;
-use mcp_jupyter_core::session::{LocalSessions, SessionRecord};
 use tokio_util::sync::CancellationToken;
 
 use tokio::sync::Semaphore;
@@ -23,6 +23,7 @@ use crate::args::{KernelArgs, ServeArgs};
 use crate::error::CliError;
 use crate::job::Kernels;
 use crate::keeping;
+use crate::proposals::Proposals;
 use crate::services;
 
 /// Runs that are remembered after their end.
@@ -47,6 +48,7 @@ pub(super) struct Shared {
     pub(super) idle_timeout: Option<std::time::Duration>,
     pub(super) policy: Policy,
     pub(super) audit: Option<Audit>,
+    pub(super) proposals: Proposals,
     pub(super) offload: Option<Offload>,
     /// Cancelled when the server is asked to end: nothing is waited for any more.
     pub(super) closing: CancellationToken,
@@ -125,6 +127,7 @@ impl Server {
                 image_limit: args.image_limit,
                 cancel_interrupts: args.cancel_interrupts,
             },
+            proposals: Proposals::of(&args.state)?,
             audit: args.audit.as_deref().map(Audit::open).transpose()?,
             assets: offload
                 .as_ref()
@@ -283,10 +286,7 @@ async fn offload(args: &ServeArgs) -> Result<Option<Offload>, CliError> {
         Some("none") => return Ok(None),
         Some(address) => address.to_owned(),
         None => {
-            let state = match &args.state.state {
-                Some(folder) => folder.clone(),
-                None => LocalSessions::default_dir()?,
-            };
+            let state = keeping::folder(&args.state)?;
             std::path::absolute(state.join("assets"))
                 .unwrap_or_else(|_| state.join("assets"))
                 .display()

@@ -116,7 +116,8 @@ fn shorten(value: &mut Value) {
                 object.remove("title");
             }
             for noise in ["format", "minimum", "default", "additionalProperties"] {
-                if object.get(noise).is_some_and(|value| !value.is_object()) {
+                let is_member = |value: &Value| value.as_object().is_some_and(|value| !value.is_empty());
+                if object.get(noise).is_some_and(|value| !is_member(value)) {
                     object.remove(noise);
                 }
             }

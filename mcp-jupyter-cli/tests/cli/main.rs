@@ -15,6 +15,7 @@ mod front_end;
 mod installing;
 mod lab;
 mod plans;
+mod proposals;
 mod resources;
 mod runs;
 mod saving;

@@ -35,7 +35,7 @@ pub(super) enum Op {
     ClearOutputs,
 }
 
-/// One edit; which members it needs, its `op` says.
+// Which members an edit needs, its `op` says.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EditArguments {
@@ -79,6 +79,21 @@ pub(super) async fn apply(
     edits: Vec<EditArguments>,
     revision: Option<&str>,
 ) -> Result<(Edited, Page), Refusal> {
+    let (before, batch) = prepare(server, record, edits, revision).await?;
+    let edited = server.sessions.store().apply(&record.id, &batch).await?;
+    server.remember_state(&edited.notebook);
+    let mut page = server.page();
+    show(&before, &edited, &mut page);
+    Ok((edited, page))
+}
+
+/// The notebook, and edits as a batch that fits it.
+pub(super) async fn prepare(
+    server: &Arc<Server>,
+    record: &SessionRecord,
+    edits: Vec<EditArguments>,
+    revision: Option<&str>,
+) -> Result<(Arc<Notebook>, EditBatch), Refusal> {
     if edits.is_empty() {
         return Err(Refusal::new("there are no edits"));
     }
@@ -96,11 +111,7 @@ pub(super) async fn apply(
         )));
     }
     let batch = batch(&before.notebook, edits)?;
-    let edited = server.sessions.store().apply(&record.id, &batch).await?;
-    server.remember_state(&edited.notebook);
-    let mut page = server.page();
-    show(&before.notebook, &edited, &mut page);
-    Ok((edited, page))
+    Ok((before.notebook, batch))
 }
 
 fn show(before: &Notebook, edited: &Edited, page: &mut Page) {

@@ -22,6 +22,7 @@ mod notebook_search;
 mod notebook_validate;
 mod package_install;
 mod plan;
+mod proposing;
 mod query;
 mod run;
 mod run_cancel;

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::edits::{EditArguments, apply};
 use super::plan::{stale, stale_line};
+use super::proposing::propose;
 use crate::mcp::answer::{Answer, Refusal};
 use crate::mcp::caller::Caller;
 use crate::mcp::server::Server;
@@ -22,6 +23,9 @@ pub(super) struct Arguments {
     edits: Vec<EditArguments>,
     /// Only if the whole notebook still has this revision
     revision: Option<String>,
+    /// Only keep the edits, for a person to accept
+    #[serde(default)]
+    propose: bool,
 }
 
 impl Tool for NotebookEdit {
@@ -30,9 +34,12 @@ impl Tool for NotebookEdit {
     const EFFECT: Effect = Effect::Destroys;
     type Arguments = Arguments;
 
-    async fn call(server: Arc<Server>, arguments: Arguments, _caller: Caller) -> Result<Answer, Refusal> {
+    async fn call(server: Arc<Server>, arguments: Arguments, caller: Caller) -> Result<Answer, Refusal> {
         let record = server.session(&arguments.path).await?;
         let revision = arguments.revision.as_deref();
+        if arguments.propose {
+            return propose(&server, &record, arguments.edits, revision, caller.name).await;
+        }
         let (edited, mut page) = apply(&server, &record, arguments.edits, revision).await?;
         let stale = stale(&server, &record, &edited.notebook).await;
         page.line(stale_line(stale.as_ref()));
