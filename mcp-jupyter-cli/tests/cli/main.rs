@@ -10,6 +10,7 @@ mod assets;
 mod client_features;
 mod commands;
 mod crashes;
+mod data_frames;
 mod failures;
 mod front_end;
 mod installing;
