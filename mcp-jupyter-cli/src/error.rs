@@ -105,7 +105,7 @@ impl CliError {
         match self {
             Self::Usage { .. }
             | Self::Assets(AssetError::Invalid { .. })
-            | Self::Serve(ServeError::Unprotected { .. })
+            | Self::Serve(ServeError::Unprotected { .. } | ServeError::Certificate { .. })
             | Self::Core(Error::Scheduler(SchedulerError::Unsupported { .. })) => Exit::Usage,
             Self::Input { .. } => Exit::BadNotebook,
             Self::NoKernel { .. } | Self::KernelNotNamed { .. } => Exit::KernelStart,

@@ -33,6 +33,18 @@ const WORKERS: usize = 2;
 
 /// Runs the command line `arguments`, the program's name first, and gives the exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let [program, noun, verb, rest @ ..] = &arguments[..]
+        && verb == "serve"
+    {
+        // The same as programs of their own, which read a file with options as well.
+        let own = std::iter::once(program.clone()).chain(rest.iter().cloned());
+        match noun.to_str() {
+            Some("scheduler") => return main_of_scheduler_service(own),
+            Some("assets") => return main_of_asset_service(own),
+            _ => {}
+        }
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => return report::show_usage(&error).into(),
@@ -80,32 +92,32 @@ pub fn main_of_server(arguments: impl IntoIterator<Item = OsString>) -> ExitCode
     if arguments.get(1).is_some_and(|first| first == "keep") {
         return main(arguments);
     }
-    on_program(arguments, |cli: ServerCli| on_threads(mcp::serve(cli.serve)))
+    match ServerCli::try_parse_from(arguments) {
+        Ok(cli) => {
+            telemetry::init();
+            finish(on_threads(mcp::serve(cli.serve)))
+        }
+        Err(error) => report::show_usage(&error).into(),
+    }
 }
 
 /// Runs the scheduler service that `arguments` describe, the program's name first, and gives the exit code.
 pub fn main_of_scheduler_service(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    on_program(arguments, |cli: SchedulerServiceCli| {
-        on_threads(commands::serve_scheduler(cli.args))
-    })
+    match args::parse_with_defaults::<SchedulerServiceCli>(arguments) {
+        Ok(cli) => {
+            telemetry::init_as(cli.args.operation.log_format);
+            finish(on_threads(commands::serve_scheduler(cli.args)))
+        }
+        Err(error) => report::show_usage(&error).into(),
+    }
 }
 
 /// Runs the asset service that `arguments` describe, the program's name first, and gives the exit code.
 pub fn main_of_asset_service(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    on_program(arguments, |cli: AssetServiceCli| {
-        on_threads(commands::serve_assets(cli.args))
-    })
-}
-
-/// Does what the arguments of a program with a single purpose ask for.
-fn on_program<C: Parser>(
-    arguments: impl IntoIterator<Item = OsString>,
-    run: impl FnOnce(C) -> Result<Exit, CliError>,
-) -> ExitCode {
-    match C::try_parse_from(arguments) {
+    match args::parse_with_defaults::<AssetServiceCli>(arguments) {
         Ok(cli) => {
-            telemetry::init();
-            finish(run(cli))
+            telemetry::init_as(cli.args.operation.log_format);
+            finish(on_threads(commands::serve_assets(cli.args)))
         }
         Err(error) => report::show_usage(&error).into(),
     }

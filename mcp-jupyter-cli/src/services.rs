@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mcp_jupyter_core::Error;
 use mcp_jupyter_core::assets::{AssetStore, ObjectAssets, RemoteAssets};
 use mcp_jupyter_core::engine::Offload;
-use mcp_jupyter_core::rpc::{ClientSettings, Endpoint, Token};
+use mcp_jupyter_core::rpc::{ClientSettings, Endpoint, Token, Tokens};
 use mcp_jupyter_core::scheduler::{RemoteScheduler, Scheduler};
 
 use crate::args::{ConnectionArgs, ServiceArgs, WhenAwayArg};
@@ -80,18 +80,31 @@ fn settings(args: &ConnectionArgs) -> Result<ClientSettings, CliError> {
 }
 
 /// The token in this file, or in the environment.
-pub(crate) fn token(file: Option<&Path>) -> Result<Option<Token>, CliError> {
-    let (from, text) = match file {
-        Some(path) => (path.display().to_string(), read(path)?),
-        None => match std::env::var(TOKEN) {
-            Ok(text) if !text.is_empty() => (TOKEN.to_owned(), text.into_bytes()),
-            _ => return Ok(None),
-        },
+fn token(file: Option<&Path>) -> Result<Option<Token>, CliError> {
+    let Some((from, text)) = token_text(file)? else {
+        return Ok(None);
     };
-    let token = Token::new(&String::from_utf8_lossy(&text));
+    let token = Token::new(&text);
     token
         .map(Some)
         .map_err(|error| CliError::usage(format!("{from}: {error}")))
+}
+
+/// The tokens that a service asks for: in this file, or in the environment.
+pub(crate) fn tokens(file: Option<&Path>) -> Result<Tokens, CliError> {
+    let Some((from, text)) = token_text(file)? else {
+        return Ok(Tokens::default());
+    };
+    Tokens::read(&text).map_err(|error| CliError::usage(format!("{from}: {error}")))
+}
+
+fn token_text(file: Option<&Path>) -> Result<Option<(String, String)>, CliError> {
+    if let Some(path) = file {
+        let text = String::from_utf8_lossy(&read(path)?).into_owned();
+        return Ok(Some((path.display().to_string(), text)));
+    }
+    let text = std::env::var(TOKEN).ok().filter(|text| !text.is_empty());
+    Ok(text.map(|text| (TOKEN.to_owned(), text)))
 }
 
 /// The content of a small file.

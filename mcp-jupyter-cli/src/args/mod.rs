@@ -1,6 +1,7 @@
 //! What the command line looks like: clap structs, and the parsing of single values. Nothing here acts.
 
 mod assets;
+mod defaults;
 mod history;
 mod http;
 mod install;
@@ -19,6 +20,7 @@ pub(crate) use assets::{
     AssetArgs, AssetsArgs, AssetsCommand, ByteRange, CatArgs, ExportArgs, InlineArgs, OffloadArgs, PruneArgs,
     SearchArgs, StoreArgs, VerifyArgs,
 };
+pub(crate) use defaults::parse as parse_with_defaults;
 pub(crate) use history::{DiffArgs, HistoryArgs, RestoreArgs};
 pub(crate) use http::HttpArgs;
 pub(crate) use install::{ClientArg, InstallArgs, ScopeArg};
@@ -29,8 +31,8 @@ pub(crate) use proposals::{ListProposalsArgs, ProposalArgs, ProposalsArgs, Propo
 pub(crate) use run::{DestinationArgs, DisplayArgs, KernelArgs, ParameterArgs, RedactArg, RunArgs, TransportArg};
 pub(crate) use serve::{ServeArgs, ServerCli};
 pub(crate) use services::{
-    AssetServiceArgs, AssetServiceCli, ConnectionArgs, ProtectionArgs, SchedulerCommand, SchedulerServiceArgs,
-    SchedulerServiceCli, ServiceArgs, WhenAwayArg,
+    AssetServiceArgs, AssetServiceCli, ConnectionArgs, LogFormat, OperationArgs, ProtectionArgs, SchedulerCommand,
+    SchedulerServiceArgs, SchedulerServiceCli, ServiceArgs, WhenAwayArg,
 };
 pub(crate) use sessions::{
     AttachArgs, InterruptArgs, ListSessionsArgs, OnKernelDeathArg, RecoverArgs, RestartArgs, RunStatusArgs,

@@ -49,8 +49,29 @@ pub(crate) struct SchedulerServiceArgs {
     #[arg(long, value_name = "URL", env = "MCP_JUPYTER_SCHEDULER_JOURNAL")]
     pub(crate) journal: String,
 
+    /// How many runs there may be at a time
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 10_000,
+        env = "MCP_JUPYTER_SCHEDULER_MAX_RUNS"
+    )]
+    pub(crate) max_runs: usize,
+
+    /// How many runs one client may have at a time
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 2_000,
+        env = "MCP_JUPYTER_SCHEDULER_MAX_RUNS_PER_CLIENT"
+    )]
+    pub(crate) max_runs_per_client: usize,
+
     #[command(flatten)]
     pub(crate) protection: ProtectionArgs,
+
+    #[command(flatten)]
+    pub(crate) operation: OperationArgs,
 }
 
 /// Serve a store to other programs, which reach it with `--assets URL` or `--store URL`
@@ -71,13 +92,45 @@ pub(crate) struct AssetServiceArgs {
 
     #[command(flatten)]
     pub(crate) protection: ProtectionArgs,
+
+    #[command(flatten)]
+    pub(crate) operation: OperationArgs,
+}
+
+/// What whoever operates a service needs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Operation")]
+pub(crate) struct OperationArgs {
+    /// Where to tell of the service over HTTP: `/metrics` for Prometheus, `/healthz` and `/readyz`; `HOST:PORT`
+    #[arg(long, value_name = "ADDRESS", env = "MCP_JUPYTER_SERVICE_ADMIN")]
+    pub(crate) admin: Option<String>,
+
+    /// How to log on stderr
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text, env = "MCP_JUPYTER_LOG_FORMAT")]
+    pub(crate) log_format: LogFormat,
+
+    /// A TOML file with values for any of these options, by their names; the command line and the environment come first
+    #[arg(long, value_name = "FILE", env = "MCP_JUPYTER_SERVICE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Say whether the options, the file and what they name can be used, and end
+    #[arg(long)]
+    pub(crate) check_config: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    /// One JSON object a line
+    Json,
 }
 
 /// Who may come in.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Protection")]
 pub(crate) struct ProtectionArgs {
-    /// A file whose content clients have to show as their token [default: that of `MCP_JUPYTER_SERVICE_TOKEN`]
+    /// A file with the tokens that clients have to show one of, a line each: `TOKEN`, or `NAMESPACE TOKEN` for clients that
+    /// share nothing with those of other namespaces [default: that of `MCP_JUPYTER_SERVICE_TOKEN`]
     #[arg(long, value_name = "FILE", env = "MCP_JUPYTER_SERVICE_TOKEN_FILE")]
     pub(crate) token_file: Option<PathBuf>,
 

@@ -1,19 +1,22 @@
 //! The services: until a signal ends them, and then without breaking anything off.
 
 use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_jupyter_core::Error;
 use mcp_jupyter_core::assets::ObjectAssets;
-use mcp_jupyter_core::rpc::{ListenAddress, ListenError, Listener, Server, ServerSettings};
+use mcp_jupyter_core::rpc::{Limits, ListenAddress, ListenError, Listener, Server, ServerSettings};
 use mcp_jupyter_core::scheduler::LocalScheduler;
-use mcp_jupyter_core::scheduler::journal::open_journal;
+use mcp_jupyter_core::scheduler::journal::{check_journal, open_journal};
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{AssetServiceArgs, ProtectionArgs, SchedulerServiceArgs};
+use crate::args::{AssetServiceArgs, OperationArgs, ProtectionArgs, SchedulerServiceArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::report;
@@ -26,26 +29,66 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Serves the scheduler.
 pub(crate) async fn serve_scheduler(args: SchedulerServiceArgs) -> Result<Exit, CliError> {
-    let _claim = claim(&args.journal).await?;
+    let mut settings = settings(&args.protection)?;
+    settings.limits = Limits {
+        runs: args.max_runs,
+        runs_per_client: args.max_runs_per_client,
+    };
+    check_journal(&args.journal).map_err(Error::from)?;
+    if args.operation.check_config {
+        return checked(&settings, &args.listen);
+    }
+    let claim = claim(&args.journal).await?;
+    settings.fencing_token = claim.as_ref().map_or(1, |claim| claim.token);
     let journal = open_journal(&args.journal).await.map_err(Error::from)?;
     let name = format!("journal {journal}");
-    let scheduler = Arc::new(LocalScheduler::new(journal));
-    let server = Server::scheduler(scheduler, settings(&args.protection)?);
-    serve(server, &args.listen, &args.protection, &name).await
+    let namespaces: Vec<String> = settings.tokens.namespaces().map(str::to_owned).collect();
+    let mut server = Server::scheduler(Arc::new(LocalScheduler::new(journal)), settings);
+    for namespace in namespaces {
+        let journal = open_journal(&within(&args.journal, &namespace))
+            .await
+            .map_err(Error::from)?;
+        server = server.with_scheduler_for(&namespace, Arc::new(LocalScheduler::new(journal)));
+    }
+    serve(server, &args.listen, &args.protection, &args.operation, &name).await
 }
 
 /// Serves a store.
 pub(crate) async fn serve_assets(args: AssetServiceArgs) -> Result<Exit, CliError> {
+    let settings = settings(&args.protection)?;
     let store = ObjectAssets::open(&args.store)?;
+    if args.operation.check_config {
+        return checked(&settings, &args.listen);
+    }
     let name = format!("store {store}");
-    let server = Server::assets(Arc::new(store), settings(&args.protection)?);
-    serve(server, &args.listen, &args.protection, &name).await
+    let namespaces: Vec<String> = settings.tokens.namespaces().map(str::to_owned).collect();
+    let mut server = Server::assets(Arc::new(store), settings);
+    for namespace in namespaces {
+        let store = ObjectAssets::open(&within(&args.store, &namespace))?;
+        server = server.with_assets_for(&namespace, Arc::new(store));
+    }
+    serve(server, &args.listen, &args.protection, &args.operation, &name).await
+}
+
+/// Where a namespace has what the one without a name has at an address: beside it.
+fn within(address: &str, namespace: &str) -> String {
+    if address == "memory" {
+        return address.to_owned();
+    }
+    format!("{}.{namespace}", address.trim_end_matches('/'))
+}
+
+fn checked(settings: &ServerSettings, listen: &ListenAddress) -> Result<Exit, CliError> {
+    settings.check(&listen.to_string())?;
+    report::show_data(b"the configuration can be used\n");
+    Ok(Exit::Ok)
 }
 
 async fn serve(
     server: Server,
     address: &ListenAddress,
     protection: &ProtectionArgs,
+    operation: &OperationArgs,
     name: &str,
 ) -> Result<Exit, CliError> {
     let mut stops = Stops::listen()?;
@@ -57,14 +100,22 @@ async fn serve(
             server.endpoint(&listener)
         ));
     }
-    let ready = format!("listening on {} ({name})\n", server.endpoint(&listener));
-    report::show_data(ready.as_bytes());
     let stop = CancellationToken::new();
+    let page = match &operation.admin {
+        Some(address) => format!(
+            ", metrics on http://{}/metrics",
+            tell_over_http(&server, address, &stop).await?
+        ),
+        None => String::new(),
+    };
+    let ready = format!("listening on {} ({name}){page}\n", server.endpoint(&listener));
+    report::show_data(ready.as_bytes());
     let ended = server.serve(listener, stop.clone());
     tokio::pin!(ended);
     tokio::select! {
         served = &mut ended => served?,
         _ = stops.first() => {
+            tracing::info!("asked to end: calls in progress are finished");
             stop.cancel();
             ended.await?;
         }
@@ -72,23 +123,48 @@ async fn serve(
     Ok(Exit::Ok)
 }
 
+/// Tells of the service over HTTP, and gives where.
+async fn tell_over_http(server: &Server, address: &str, stop: &CancellationToken) -> Result<SocketAddr, CliError> {
+    let in_use = |error: &std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse;
+    let bound = once_free(async || TcpListener::bind(address).await, in_use).await;
+    let listener = bound.and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let (address, listener) =
+        listener.map_err(|error| CliError::usage(format!("--admin: cannot listen on {address}: {error}")))?;
+    let serving = server.admin().serve(listener, stop.clone());
+    tokio::spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::warn!(%error, "the page with the metrics is gone");
+        }
+    });
+    Ok(address)
+}
+
 fn settings(args: &ProtectionArgs) -> Result<ServerSettings, CliError> {
     let identity = match (&args.tls_certificate, &args.tls_key) {
         (Some(certificate), Some(key)) => Some((services::read(certificate)?, services::read(key)?)),
-        _ => None,
+        (None, None) => None,
+        _ => return Err(CliError::usage("--tls-certificate and --tls-key belong together")),
     };
     let authority = args.tls_client_authority.as_deref();
     Ok(ServerSettings {
-        token: services::token(args.token_file.as_deref())?,
+        tokens: services::tokens(args.token_file.as_deref())?,
         identity,
         client_authority: authority.map(services::read).transpose()?,
         is_open_to_all: args.unprotected > 1,
+        ..ServerSettings::default()
     })
 }
 
-/// Holds a journal in a file for this service alone, for as long as the process lives: two that plan for the same sessions
-/// would not know of each other.
-async fn claim(address: &str) -> Result<Option<File>, CliError> {
+/// A journal in a file that this service alone has, for as long as the process lives.
+#[derive(Debug)]
+struct Claim {
+    _file: File,
+    /// Higher than that of any service that had the journal before.
+    token: u64,
+}
+
+/// Holds a journal in a file: two services that plan for the same sessions would not know of each other.
+async fn claim(address: &str) -> Result<Option<Claim>, CliError> {
     let path = address.strip_prefix("sqlite://").unwrap_or(address);
     if address == "memory" || path.contains("://") || path.is_empty() {
         return Ok(None);
@@ -98,14 +174,29 @@ async fn claim(address: &str) -> Result<Option<File>, CliError> {
         path: path.clone(),
         source,
     };
-    let file = open_lock(&path).map_err(failed)?;
+    let mut file = open_lock(&path).map_err(failed)?;
     match once_free(async || try_lock(&file), is_locked).await {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => {
+            let token = next_token(&mut file).map_err(failed)?;
+            Ok(Some(Claim { _file: file, token }))
+        }
         Err(error) if is_locked(&error) => Err(CliError::usage(format!(
             "another scheduler service serves journal {address}"
         ))),
         Err(source) => Err(failed(source)),
     }
+}
+
+/// Counts the services that have held the lock.
+fn next_token(file: &mut File) -> std::io::Result<u64> {
+    let mut last = String::new();
+    file.read_to_string(&mut last)?;
+    let token = last.trim().parse::<u64>().unwrap_or_default() + 1;
+    file.rewind()?;
+    // As long as the one before it, so that no crash leaves a part of either.
+    writeln!(file, "{token:020}")?;
+    file.sync_data()?;
+    Ok(token)
 }
 
 fn try_lock(file: &File) -> std::io::Result<()> {
@@ -133,5 +224,11 @@ fn open_lock(path: &Path) -> std::io::Result<File> {
         std::fs::create_dir_all(folder)?;
     }
     let mut options = File::options();
-    options.write(true).create(true).truncate(false).mode(0o600).open(path)
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
 }

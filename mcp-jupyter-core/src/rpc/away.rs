@@ -55,6 +55,15 @@ impl Pauses {
         }
     }
 
+    /// Lets this time pass, unless the end comes before; tells whether another attempt is to be made.
+    pub(crate) async fn pause_for(&mut self, wait: Duration) -> bool {
+        if self.end.is_some_and(|end| end <= Instant::now() + wait) {
+            return false;
+        }
+        tokio::time::sleep(wait).await;
+        true
+    }
+
     /// Lets a pause pass; tells whether another attempt is to be made.
     pub(crate) async fn pause(&mut self) -> bool {
         if self.end.is_some_and(|end| end <= Instant::now()) {

@@ -7,6 +7,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 use tonic::{Code, Request, Status};
 
 use super::away::{Pauses, WhenAway};
+use super::breaker::Breaker;
 use super::endpoint::Endpoint;
 use super::pb::peer_service_client::PeerServiceClient;
 use super::pb::{ServiceKind, VersionResponse};
@@ -78,6 +79,7 @@ pub(crate) struct Link {
     kind: ServiceKind,
     when_away: WhenAway,
     attempt: Attempt,
+    breaker: Breaker,
     /// Whether the service at the other end is known to be one that this client understands.
     is_known: AtomicBool,
 }
@@ -98,6 +100,7 @@ impl Link {
                 authorization: token.map(|header| header.parse().expect("a token is ASCII")),
             },
             endpoint,
+            breaker: Breaker::default(),
             is_known: AtomicBool::new(false),
         };
         let first = Some(settings.when_away.first_patience());
@@ -122,16 +125,29 @@ impl Link {
         self.repeat(Some(limit), call).await
     }
 
+    /// Whether what cannot be done now is to be waited for.
+    pub(crate) fn waits(&self) -> bool {
+        self.when_away == WhenAway::Wait
+    }
+
     async fn repeat<T, F>(&self, patience: Option<Duration>, call: impl Fn(Attempt) -> F) -> Result<T, Trouble>
     where
         F: Future<Output = Result<T, Status>>,
     {
         let mut pauses = Pauses::within(patience);
         let mut was_away = false;
+        let mut last = Status::unavailable("the last calls had no answer");
         loop {
+            if let Err(wait) = self.breaker.admit() {
+                if pauses.pause_for(wait).await {
+                    continue;
+                }
+                return Err(Trouble::Away(last));
+            }
             let away = match self.try_once(&call).await {
                 Err(Trouble::Away(status)) => status,
                 done => {
+                    self.breaker.succeeded();
                     if was_away && done.is_ok() {
                         tracing::warn!("{} is back", self.endpoint);
                     }
@@ -139,6 +155,7 @@ impl Link {
                 }
             };
             self.is_known.store(false, Ordering::Relaxed);
+            self.breaker.failed();
             if !pauses.pause().await {
                 return Err(Trouble::Away(away));
             }
@@ -146,6 +163,7 @@ impl Link {
                 tracing::warn!("{} is away ({}): waiting for it to return", self.endpoint, cause(&away));
             }
             was_away = true;
+            last = away;
         }
     }
 

@@ -4,11 +4,15 @@
 //! The protocol itself is documented in `proto/mcp_jupyter/v1`. Its types stay here and in the `convert`, `remote` and
 //! `service` modules of the domains.
 
+mod admin;
 mod away;
+mod breaker;
 mod convert;
 mod endpoint;
+mod gate;
 mod link;
 mod listener;
+mod metrics;
 mod peer;
 mod server;
 mod status;
@@ -29,6 +33,7 @@ pub(crate) mod pb {
 /// The protocol as descriptors, for whoever asks the services what they offer.
 const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/mcp_jupyter.v1.bin"));
 
+pub use admin::Admin;
 pub(crate) use away::Pauses;
 pub use away::WhenAway;
 pub(crate) use convert::{Malformed, all, duration, malformed, required, timestamp, to_duration, to_timestamp};
@@ -36,7 +41,8 @@ pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use link::ClientSettings;
 pub(crate) use link::{Attempt, Link, Trouble, cause, is_away};
 pub use listener::{ListenAddress, ListenError, Listener};
+pub(crate) use metrics::Metrics;
 pub(crate) use server::LARGEST_MESSAGE;
-pub use server::{ServeError, Server, ServerSettings};
+pub use server::{Limits, ServeError, Server, ServerSettings};
 pub(crate) use status::{code, status, unpack};
-pub use token::{InvalidToken, Token};
+pub use token::{InvalidToken, InvalidTokens, Token, Tokens};

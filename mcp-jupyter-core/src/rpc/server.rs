@@ -4,24 +4,27 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use crate::assets::{AssetStore, service::AssetsOverGrpc};
+use crate::error::ErrorKind;
+use crate::model::Digest;
+use crate::scheduler::{Scheduler, service::SchedulerOverGrpc};
 use futures_util::{Stream, stream};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::{Connected, Router};
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
-use tonic::{Request, Status};
-
-use crate::assets::{AssetStore, service::AssetsOverGrpc};
-use crate::scheduler::{Scheduler, service::SchedulerOverGrpc};
 
 use super::DESCRIPTORS;
+use super::admin::Admin;
 use super::endpoint::Endpoint;
+use super::gate::Gate;
 use super::listener::{Listener, Socket};
+use super::metrics::Metrics;
 use super::pb::ServiceKind;
 use super::pb::asset_service_server::AssetServiceServer;
 use super::pb::peer_service_server::PeerServiceServer;
 use super::pb::scheduler_service_server::SchedulerServiceServer;
 use super::peer::Peer;
-use super::token::Token;
+use super::token::Tokens;
 
 /// How long calls in progress may take once the service is to end.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -35,14 +38,36 @@ pub(crate) const LARGEST_MESSAGE: usize = 256 << 20;
 /// Who may come in, and how.
 #[derive(Clone, Debug, Default)]
 pub struct ServerSettings {
-    /// The token that clients have to show; anybody who can connect may come in without one.
-    pub token: Option<Token>,
+    /// The tokens that clients have to show one of; anybody who can connect may come in without any.
+    pub tokens: Tokens,
     /// The certificate and its private key, both as PEM; nothing is encrypted without them.
     pub identity: Option<(Vec<u8>, Vec<u8>)>,
     /// The certificate, as PEM, of whoever signs those of clients; clients need none without it.
     pub client_authority: Option<Vec<u8>>,
     /// Listen where others can connect though nothing keeps them out.
     pub is_open_to_all: bool,
+    /// What a scheduler's clients may take.
+    pub limits: Limits,
+    /// Higher than that of any service before this one over the same journal; it goes with every cell that is handed out.
+    pub fencing_token: u64,
+}
+
+/// How many runs a scheduler service holds at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// In all.
+    pub runs: usize,
+    /// For one client: the service stays fair where one of them begins many.
+    pub runs_per_client: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            runs: 10_000,
+            runs_per_client: 2_000,
+        }
+    }
 }
 
 /// A service and what it needs to be one.
@@ -50,12 +75,38 @@ pub struct ServerSettings {
 pub struct Server {
     service: Service,
     settings: ServerSettings,
+    metrics: Arc<Metrics>,
 }
 
+/// One backend for each namespace, by its name; the first has none.
 #[derive(Debug)]
 enum Service {
+    Scheduler(Vec<(String, Arc<dyn Scheduler>)>),
+    Assets(Vec<(String, Arc<dyn AssetStore>)>),
+}
+
+/// What is behind a service.
+#[derive(Clone, Debug)]
+pub(super) enum Backend {
     Scheduler(Arc<dyn Scheduler>),
     Assets(Arc<dyn AssetStore>),
+}
+
+impl Backend {
+    /// Whether it answers. That it knows nothing of what it is asked for is an answer.
+    pub(super) async fn is_usable(&self) -> Result<(), String> {
+        let kind = match self {
+            Self::Scheduler(scheduler) => match scheduler.runs(&"readiness".into()).await {
+                Err(error) if error.kind() != ErrorKind::NotFound => error.to_string(),
+                _ => return Ok(()),
+            },
+            Self::Assets(store) => match store.head(&Digest::of(b"")).await {
+                Err(error) if error.kind() != ErrorKind::NotFound => error.to_string(),
+                _ => return Ok(()),
+            },
+        };
+        Err(kind)
+    }
 }
 
 /// What keeps a service from serving.
@@ -72,7 +123,16 @@ pub enum ServeError {
         /// What is missing.
         missing: &'static str,
     },
-    /// The certificate cannot be used, or the socket has failed.
+    /// The certificate or its key cannot be used.
+    #[error("the certificate of {address} cannot be used")]
+    Certificate {
+        /// Where it was to serve.
+        address: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The socket has failed.
     #[error("cannot serve on {address}")]
     Transport {
         /// Where it was to serve.
@@ -87,16 +147,44 @@ impl Server {
     /// Serves a scheduler.
     pub fn scheduler(scheduler: Arc<dyn Scheduler>, settings: ServerSettings) -> Self {
         Self {
-            service: Service::Scheduler(scheduler),
+            service: Service::Scheduler(vec![(String::new(), scheduler)]),
             settings,
+            metrics: Arc::default(),
         }
     }
 
     /// Serves a store of assets.
     pub fn assets(store: Arc<dyn AssetStore>, settings: ServerSettings) -> Self {
         Self {
-            service: Service::Assets(store),
+            service: Service::Assets(vec![(String::new(), store)]),
             settings,
+            metrics: Arc::default(),
+        }
+    }
+
+    /// Serves another scheduler to those whose token leads to this namespace; without effect on a server of assets.
+    #[must_use]
+    pub fn with_scheduler_for(mut self, namespace: &str, scheduler: Arc<dyn Scheduler>) -> Self {
+        if let Service::Scheduler(spaces) = &mut self.service {
+            spaces.push((namespace.to_owned(), scheduler));
+        }
+        self
+    }
+
+    /// Serves another store to those whose token leads to this namespace; without effect on a server of a scheduler.
+    #[must_use]
+    pub fn with_assets_for(mut self, namespace: &str, store: Arc<dyn AssetStore>) -> Self {
+        if let Service::Assets(spaces) = &mut self.service {
+            spaces.push((namespace.to_owned(), store));
+        }
+        self
+    }
+
+    /// The page for whoever operates it.
+    pub fn admin(&self) -> Admin {
+        Admin {
+            metrics: Arc::clone(&self.metrics),
+            backend: self.service.backend(),
         }
     }
 
@@ -106,12 +194,12 @@ impl Server {
     /// [`ServeError::Unprotected`].
     pub fn check(&self, listener: &Listener) -> Result<(), ServeError> {
         let settings = &self.settings;
-        let missing = match (&settings.token, &settings.identity) {
+        let missing = match (settings.tokens.is_empty(), &settings.identity) {
             _ if settings.is_open_to_all || !listener.is_public() => return Ok(()),
-            (Some(_), Some(_)) => return Ok(()),
-            (None, None) => "a token and a certificate are",
-            (None, Some(_)) => "a token is",
-            (Some(_), None) => "a certificate is",
+            (false, Some(_)) => return Ok(()),
+            (true, None) => "a token and a certificate are",
+            (true, Some(_)) => "a token is",
+            (false, None) => "a certificate is",
         };
         Err(ServeError::Unprotected {
             address: self.endpoint(listener).to_string(),
@@ -131,6 +219,7 @@ impl Server {
     pub async fn serve(self, listener: Listener, stop: CancellationToken) -> Result<(), ServeError> {
         self.check(&listener)?;
         let address = self.endpoint(&listener).to_string();
+        self.settings.check(&address)?;
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| ServeError::Transport { address, source };
         let router = match self.router(&stop).await {
             Ok(router) => router,
@@ -164,35 +253,39 @@ impl Server {
             .initial_connection_window_size(2 * WINDOW)
             .http2_keepalive_interval(Some(PING))
             .http2_keepalive_timeout(Some(PING));
-        if let Some((certificate, key)) = &self.settings.identity {
-            let mut tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
-            if let Some(authority) = &self.settings.client_authority {
-                tls = tls.client_ca_root(Certificate::from_pem(authority));
-            }
+        if let Some(tls) = self.settings.tls() {
             server = server.tls_config(tls)?;
         }
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
         let (health, health_service) = tonic_health::server::health_reporter();
-        let token = self.settings.token;
-        let check = move |request: Request<()>| let_in(token.as_ref(), request);
         let router = server
             .add_service(health_service)
-            .add_service(reflection.build_v1()?)
+            .add_service(reflection().build_v1()?)
+            // What Python's and most other clients still ask for.
+            .add_service(reflection().build_v1alpha()?)
             .add_service(PeerServiceServer::new(self.service.peer()));
+        let (tokens, metrics) = (self.settings.tokens.clone(), Arc::clone(&self.metrics));
         let router = match self.service {
-            Service::Scheduler(scheduler) => {
+            Service::Scheduler(spaces) => {
                 health.set_serving::<SchedulerServiceServer<SchedulerOverGrpc>>().await;
-                let service = SchedulerServiceServer::new(SchedulerOverGrpc::new(scheduler, stop.clone()))
-                    .max_decoding_message_size(LARGEST_MESSAGE)
-                    .max_encoding_message_size(LARGEST_MESSAGE);
-                router.add_service(tonic::service::interceptor::InterceptedService::new(service, check))
+                let serve = |scheduler| {
+                    let service = SchedulerOverGrpc::new(scheduler, &self.settings, &metrics, stop);
+                    SchedulerServiceServer::new(service)
+                        .max_decoding_message_size(LARGEST_MESSAGE)
+                        .max_encoding_message_size(LARGEST_MESSAGE)
+                };
+                let spaces = spaces.into_iter().map(|(name, scheduler)| (name, serve(scheduler)));
+                router.add_service(Gate::new(spaces.collect(), tokens, metrics))
             }
-            Service::Assets(store) => {
+            Service::Assets(spaces) => {
                 health.set_serving::<AssetServiceServer<AssetsOverGrpc>>().await;
-                let service = AssetServiceServer::new(AssetsOverGrpc::new(store));
-                router.add_service(tonic::service::interceptor::InterceptedService::new(service, check))
+                let serve = |store| AssetServiceServer::new(AssetsOverGrpc::new(store, &metrics));
+                let spaces = spaces.into_iter().map(|(name, store)| (name, serve(store)));
+                router.add_service(Gate::new(spaces.collect(), tokens, Arc::clone(&self.metrics)))
             }
         };
         let stop = stop.clone();
@@ -211,17 +304,49 @@ impl Server {
 }
 
 impl Service {
-    fn peer(&self) -> Peer {
+    fn backend(&self) -> Backend {
         match self {
-            Self::Scheduler(scheduler) => Peer {
+            Self::Scheduler(spaces) => Backend::Scheduler(Arc::clone(&spaces[0].1)),
+            Self::Assets(spaces) => Backend::Assets(Arc::clone(&spaces[0].1)),
+        }
+    }
+
+    fn peer(&self) -> Peer {
+        match self.backend() {
+            Backend::Scheduler(scheduler) => Peer {
                 kind: ServiceKind::Scheduler,
                 backend: scheduler.to_string(),
             },
-            Self::Assets(store) => Peer {
+            Backend::Assets(store) => Peer {
                 kind: ServiceKind::Assets,
                 backend: store.to_string(),
             },
         }
+    }
+}
+
+impl ServerSettings {
+    /// How connections are encrypted; not at all if none.
+    fn tls(&self) -> Option<ServerTlsConfig> {
+        let (certificate, key) = self.identity.as_ref()?;
+        let tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
+        Some(match &self.client_authority {
+            Some(authority) => tls.client_ca_root(Certificate::from_pem(authority)),
+            None => tls,
+        })
+    }
+
+    /// Whether certificate and key can be used.
+    ///
+    /// # Errors
+    /// [`ServeError::Certificate`] where they cannot.
+    pub fn check(&self, address: &str) -> Result<(), ServeError> {
+        let Some(tls) = self.tls() else { return Ok(()) };
+        let used = tonic::transport::Server::builder().tls_config(tls);
+        used.map(drop).map_err(|error| ServeError::Certificate {
+            address: address.to_owned(),
+            source: error.into(),
+        })
     }
 }
 
@@ -240,17 +365,5 @@ where
     tokio::select! {
         served = router.serve_with_incoming_shutdown(connections, stop.cancelled()) => served,
         () = late => Ok(()),
-    }
-}
-
-fn let_in(token: Option<&Token>, request: Request<()>) -> Result<Request<()>, Status> {
-    let Some(token) = token else { return Ok(request) };
-    let shown = request.metadata().get("authorization");
-    match shown {
-        Some(header) if token.is_in(header.as_bytes()) => Ok(request),
-        Some(_) => Err(Status::unauthenticated("the token is not the service's")),
-        None => Err(Status::unauthenticated(
-            "the service asks for a token, and none was given",
-        )),
     }
 }

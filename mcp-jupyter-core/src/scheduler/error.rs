@@ -71,6 +71,16 @@ pub enum SchedulerError {
         /// When to try again at the earliest.
         retry_after: Duration,
     },
+    /// A scheduler in another process has as much to do as it may; later it has room.
+    #[error("{scheduler} has no room: {reason}; try again in {} s", retry_after.as_secs_f64())]
+    Busy {
+        /// Which scheduler.
+        scheduler: String,
+        /// What there is too much of.
+        reason: String,
+        /// When to try again at the earliest.
+        retry_after: Duration,
+    },
     /// The journal is not what it should be.
     #[error("journal {journal}: {reason}")]
     CorruptJournal {
@@ -138,7 +148,7 @@ impl SchedulerError {
             | Self::NotAppendable { .. }
             | Self::ConsentNeeded { .. }
             | Self::InvalidReport { .. } => ErrorKind::InvalidRequest,
-            Self::QueueFull { .. } | Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::QueueFull { .. } | Self::Busy { .. } | Self::Unavailable { .. } => ErrorKind::Unavailable,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::CorruptJournal { .. } => ErrorKind::Corrupt,
             Self::Denied { .. } | Self::Journal { .. } => ErrorKind::Io,

@@ -32,6 +32,7 @@ pub(super) struct Service {
     program: Program,
     /// Where clients reach it.
     pub(super) url: String,
+    admin: Option<String>,
 }
 
 impl Service {
@@ -45,7 +46,9 @@ impl Service {
             Program::Scheduler => format!("--journal=sqlite://{}", lab.path("service/journal.sqlite").display()),
             Program::Assets => format!("--store={}", lab.path("store").display()),
         };
-        let command = [&["--listen", listen, &kept], more].concat();
+        let is_given = more.iter().any(|argument| ["--journal", "--store"].contains(argument));
+        let kept = if is_given { &[][..] } else { &[kept.as_str()][..] };
+        let command = [&["--listen", listen], kept, more].concat();
         Self::spawn(lab, program, command.into_iter().map(str::to_owned).collect())
     }
 
@@ -63,8 +66,10 @@ impl Service {
             .strip_prefix("listening on ")
             .and_then(|rest| rest.split(' ').next());
         let url = url.unwrap_or_else(|| panic!("{program:?} says {line:?}")).to_owned();
+        let admin = line.split_once("http://").and_then(|(_, rest)| rest.split('/').next());
         Self {
             child,
+            admin: admin.map(str::to_owned),
             command,
             program,
             url,
@@ -74,6 +79,11 @@ impl Service {
     /// Where it listens, without the scheme.
     pub(super) fn address(&self) -> &str {
         self.url.split_once("://").unwrap().1
+    }
+
+    /// Where it tells of itself over HTTP.
+    pub(super) fn admin(&self) -> &str {
+        self.admin.as_deref().unwrap()
     }
 
     pub(super) fn signal(&self, signal: Signal) {

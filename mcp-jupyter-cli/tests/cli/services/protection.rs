@@ -43,3 +43,49 @@ fn a_token_is_asked_for() {
     by_environment.env("MCP_JUPYTER_SERVICE_TOKEN", "0123456789abcdef-correct");
     assert_eq!(finish(&mut by_environment, b"").code, 0);
 }
+
+#[test]
+fn namespaces_see_nothing_of_each_other() {
+    let Some(lab) = Lab::new() else { return };
+    lab.notebook("in.ipynb", &["print('large' * 20_000)"]);
+    lab.write("tokens", "team-a aaaaaaaaaaaaaaaa\nteam-b bbbbbbbbbbbbbbbb\n");
+    lab.write("a", "aaaaaaaaaaaaaaaa");
+    lab.write("b", "bbbbbbbbbbbbbbbb");
+    let tokens = ["--token-file", "tokens"];
+    let scheduler = Service::start_on(&lab, Program::Scheduler, "127.0.0.1:0", &tokens);
+    let assets = Service::start_on(&lab, Program::Assets, "127.0.0.1:0", &tokens);
+    let sync = [
+        "sync",
+        "in.ipynb",
+        "--scheduler",
+        &scheduler.url,
+        "--assets",
+        &assets.url,
+        "--service-token-file",
+    ];
+    let run = lab.run(&[&sync[..], &["a"]].concat());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let list = |token: &str| lab.run(&["assets", "list", "--store", &assets.url, "--service-token-file", token]);
+    assert!(list("a").stdout.contains("sha256:"), "{}", list("a").stderr);
+    assert!(!list("b").stdout.contains("sha256:"), "{}", list("b").stdout);
+    let status = |token: &str| {
+        lab.run(&[
+            "run-status",
+            "in.ipynb",
+            "--scheduler",
+            &scheduler.url,
+            "--service-token-file",
+            token,
+        ])
+    };
+    assert!(status("a").stdout.contains("completed"), "{}", status("a").stderr);
+    assert!(!status("b").stdout.contains("completed"), "{}", status("b").stdout);
+    lab.run(&[
+        "stop",
+        "in.ipynb",
+        "--scheduler",
+        &scheduler.url,
+        "--service-token-file",
+        "a",
+    ]);
+}

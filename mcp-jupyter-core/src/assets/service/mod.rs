@@ -17,7 +17,7 @@ use super::convert::{digest, to_status};
 use super::{AssetError, AssetStore, Reference};
 use crate::model::Digest;
 use crate::rpc::pb::asset_service_server::AssetService;
-use crate::rpc::{pb, required, timestamp, to_timestamp};
+use crate::rpc::{Metrics, pb, required, timestamp, to_timestamp};
 
 /// How many bytes a message has at most.
 const CHUNK: usize = 1 << 20;
@@ -31,12 +31,14 @@ pub(crate) struct AssetsOverGrpc {
     store: Arc<dyn AssetStore>,
     uploads: Arc<Uploads>,
     collected: Arc<Answered<bool>>,
+    metrics: Arc<Metrics>,
 }
 
 impl AssetsOverGrpc {
-    pub(crate) fn new(store: Arc<dyn AssetStore>) -> Self {
+    pub(crate) fn new(store: Arc<dyn AssetStore>, metrics: &Arc<Metrics>) -> Self {
         Self {
-            uploads: Arc::new(Uploads::new(Arc::clone(&store))),
+            uploads: Arc::new(Uploads::new(Arc::clone(&store), Arc::clone(metrics))),
+            metrics: Arc::clone(metrics),
             store,
             collected: Arc::default(),
         }
@@ -97,7 +99,11 @@ impl AssetService for AssetsOverGrpc {
         let request = request.into_inner();
         let range = request.range.map(|range| range.start..range.end);
         let content = self.store.get(&digest(&request.digest)?, range).await;
+        let sent = self.metrics.bytes_out.clone();
         let content = content.map_err(to_status)?.map_err(to_status);
+        let content = content.inspect_ok(move |bytes| {
+            sent.inc_by(bytes.len() as u64);
+        });
         Ok(Response::new(
             content.map_ok(|bytes| in_chunks(&bytes)).try_flatten().boxed(),
         ))

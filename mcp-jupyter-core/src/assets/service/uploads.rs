@@ -11,7 +11,7 @@ use crate::assets::convert::{digest, mime, to_status};
 use crate::assets::{AssetError, AssetMetadata, AssetStore, MimeType, Staging};
 use crate::model::Digest;
 use crate::rpc::pb::create_request::{Begin, Message};
-use crate::rpc::{malformed, pb};
+use crate::rpc::{Metrics, malformed, pb};
 
 /// How many broken uploads are kept, and how long.
 const MOST_BROKEN: usize = 16;
@@ -23,6 +23,7 @@ pub(super) struct Uploads {
     store: Arc<dyn AssetStore>,
     /// Oldest first.
     broken: Mutex<Vec<(Instant, Upload)>>,
+    metrics: Arc<Metrics>,
 }
 
 /// One of them.
@@ -39,9 +40,10 @@ type Requests = Streaming<pb::CreateRequest>;
 type Answers = mpsc::Sender<Result<pb::CreateResponse, Status>>;
 
 impl Uploads {
-    pub(super) fn new(store: Arc<dyn AssetStore>) -> Self {
+    pub(super) fn new(store: Arc<dyn AssetStore>, metrics: Arc<Metrics>) -> Self {
         Self {
             store,
+            metrics,
             broken: Mutex::default(),
         }
     }
@@ -57,7 +59,9 @@ impl Uploads {
         let answer = |message| Ok(pb::CreateResponse { message: Some(message) });
         let offset = upload.received;
         let _ = answers.send(answer(Answer::Ready(Ready { offset }))).await;
-        if let Err(status) = upload.receive(&mut requests).await {
+        let received = upload.receive(&mut requests).await;
+        self.metrics.bytes_in.inc_by(upload.received - offset);
+        if let Err(status) = received {
             self.keep(upload);
             return Err(status);
         }

@@ -11,12 +11,12 @@ use crate::scheduler::SchedulerError;
 /// The status that tells a client of an error.
 pub(in crate::scheduler) fn to_status(error: SchedulerError) -> Status {
     let code = match &error {
-        SchedulerError::QueueFull { .. } => Code::ResourceExhausted,
+        SchedulerError::QueueFull { .. } | SchedulerError::Busy { .. } => Code::ResourceExhausted,
         SchedulerError::Denied { .. } => Code::PermissionDenied,
         _ => code(error.kind()),
     };
     let retry_after = match &error {
-        SchedulerError::QueueFull { retry_after, .. } => Some(*retry_after),
+        SchedulerError::QueueFull { retry_after, .. } | SchedulerError::Busy { retry_after, .. } => Some(*retry_after),
         _ => None,
     };
     let message = error.to_string();
@@ -63,6 +63,15 @@ fn to_detail(error: SchedulerError) -> detail::Error {
         } => D::QueueFull(detail::QueueFull {
             session_id: session.as_str().to_owned(),
             waiting: waiting as u64,
+            retry_after: Some(duration(retry_after)),
+        }),
+        E::Busy {
+            scheduler,
+            reason,
+            retry_after,
+        } => D::Busy(detail::Busy {
+            backend: scheduler,
+            reason,
             retry_after: Some(duration(retry_after)),
         }),
         E::CorruptJournal { journal, reason } => D::CorruptJournal(Damaged {
@@ -114,6 +123,11 @@ fn from_detail(error: detail::Error) -> Result<SchedulerError, Malformed> {
         D::QueueFull(of) => E::QueueFull {
             session: of.session_id.into(),
             waiting: usize::try_from(of.waiting).map_err(|_| malformed("number of runs"))?,
+            retry_after: to_duration(of.retry_after.unwrap_or_default())?,
+        },
+        D::Busy(of) => E::Busy {
+            scheduler: of.backend,
+            reason: of.reason,
             retry_after: to_duration(of.retry_after.unwrap_or_default())?,
         },
         D::CorruptJournal(of) => E::CorruptJournal {
@@ -169,6 +183,11 @@ mod tests {
                 session: "s".into(),
                 waiting: 7,
                 retry_after: Duration::from_millis(1500),
+            },
+            E::Busy {
+                scheduler: "s".to_owned(),
+                reason: "there are many".to_owned(),
+                retry_after: Duration::from_secs(2),
             },
             E::CorruptJournal {
                 journal: "j".to_owned(),

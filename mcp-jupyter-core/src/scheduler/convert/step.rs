@@ -15,6 +15,8 @@ impl From<Dispatch> for pb::Dispatch {
             delete_before: dispatch.delete_before,
             stop_on_error: dispatch.stop_on_error,
             verify: dispatch.verify,
+            // The service adds its own.
+            fencing_token: 0,
             remaining: dispatch.remaining as u64,
         }
     }

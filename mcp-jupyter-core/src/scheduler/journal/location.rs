@@ -8,27 +8,45 @@ use crate::scheduler::SchedulerError;
 
 const EXPECTED: &str = "expected a path, sqlite:///path or memory";
 
+/// Whether this is the address of a journal; nothing is opened or made.
+///
+/// # Errors
+/// [`SchedulerError::Unsupported`] where it is none, or this build lacks it.
+pub fn check_journal(address: &str) -> Result<(), SchedulerError> {
+    place(address).map(drop)
+}
+
 /// The journal at an address: `memory`, a path, or `sqlite:///path`; a file is made where there is none.
 ///
 /// # Errors
 /// [`SchedulerError::Unsupported`] where that is no address of a journal, or this build lacks it; otherwise as
 /// `SqliteJournal::open`.
 pub async fn open_journal(address: &str) -> Result<Arc<dyn Journal>, SchedulerError> {
-    let unknown = || SchedulerError::Unsupported {
-        what: format!("journal {address:?}: {EXPECTED}"),
+    match place(address)? {
+        Place::Memory => Ok(Arc::new(MemoryJournal::new())),
+        Place::File(path) => file(path).await,
+    }
+}
+
+enum Place<'a> {
+    Memory,
+    File(&'a Path),
+}
+
+fn place(address: &str) -> Result<Place<'_>, SchedulerError> {
+    let refuse = |what: String| SchedulerError::Unsupported {
+        what: format!("journal {address:?}: {what}"),
     };
     match address.split_once("://") {
-        None if address.is_empty() => Err(unknown()),
-        None if address == "memory" => Ok(Arc::new(MemoryJournal::new())),
-        None => file(Path::new(address)).await,
-        Some(("sqlite", path)) if path.starts_with('/') => file(Path::new(path)).await,
-        Some(("sqlite", _)) => Err(SchedulerError::Unsupported {
-            what: format!("journal {address:?}: expected an absolute path after sqlite://"),
-        }),
-        Some(("postgres" | "postgresql", _)) => Err(SchedulerError::Unsupported {
-            what: format!("journal {address:?}: this build has no journals in PostgreSQL; {EXPECTED}"),
-        }),
-        Some(_) => Err(unknown()),
+        None if address.is_empty() => Err(refuse(EXPECTED.to_owned())),
+        None if address == "memory" => Ok(Place::Memory),
+        None => Ok(Place::File(Path::new(address))),
+        Some(("sqlite", path)) if path.starts_with('/') => Ok(Place::File(Path::new(path))),
+        Some(("sqlite", _)) => Err(refuse("expected an absolute path after sqlite://".to_owned())),
+        Some(("postgres" | "postgresql", _)) => {
+            Err(refuse(format!("this build has no journals in PostgreSQL; {EXPECTED}")))
+        }
+        Some(_) => Err(refuse(EXPECTED.to_owned())),
     }
 }
 

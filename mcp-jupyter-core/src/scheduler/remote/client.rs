@@ -36,6 +36,16 @@ struct Table {
     held: HashMap<RunId, SessionId>,
     /// Runs that nobody follows any more, and that the service has not been told of yet.
     abandoned: Vec<(RunId, SessionId)>,
+    /// The highest fencing token that was seen of each session.
+    tokens: HashMap<SessionId, u64>,
+}
+
+impl Table {
+    fn admits(&mut self, session: &SessionId, token: u64) -> bool {
+        let highest = self.tokens.entry(session.clone()).or_default();
+        *highest = token.max(*highest);
+        *highest == token
+    }
 }
 
 /// One call's way to the service.
@@ -207,6 +217,24 @@ impl Client {
         request: pb::StartRequest,
     ) -> Result<pb::StartResponse, SchedulerError> {
         let was_asked = AtomicBool::new(false);
+        let start = || self.start_once(session, run, &request, &was_asked);
+        loop {
+            match start().await {
+                Err(SchedulerError::Busy { retry_after, .. }) if self.link.waits() => {
+                    tokio::time::sleep(retry_after.mul_f64(1.0 + fastrand::f64())).await;
+                }
+                started => return started,
+            }
+        }
+    }
+
+    async fn start_once(
+        &self,
+        session: &SessionId,
+        run: &RunId,
+        request: &pb::StartRequest,
+        was_asked: &AtomicBool,
+    ) -> Result<pb::StartResponse, SchedulerError> {
         self.call("start a run", |mut service| {
             // It is not held before it has begun.
             let mut session = self.session(session);
@@ -220,6 +248,11 @@ impl Client {
             async move { service.start(call).await }
         })
         .await
+    }
+
+    /// Whether a service with this token may still hand out cells of the session; one that was replaced may not.
+    pub(super) fn admits(&self, session: &SessionId, token: u64) -> bool {
+        self.with(|table| table.admits(session, token))
     }
 
     /// The run is not waited for any more.
@@ -277,5 +310,20 @@ pub(super) fn error(scheduler: &str, action: &str, trouble: Trouble) -> Schedule
         Trouble::Answered(status) => from_status(&status).unwrap_or_else(|| SchedulerError::Unsupported {
             what: format!("{scheduler} has refused to {action}: {}", status.message()),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_was_replaced_hands_out_nothing() {
+        let mut table = Table::default();
+        let [one, other] = ["one", "other"].map(SessionId::from);
+        assert!(table.admits(&one, 2) && table.admits(&one, 2));
+        assert!(!table.admits(&one, 1));
+        assert!(table.admits(&other, 1), "each session has its own");
+        assert!(table.admits(&one, 3) && !table.admits(&one, 2));
     }
 }

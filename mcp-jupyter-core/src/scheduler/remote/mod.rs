@@ -17,7 +17,7 @@ use super::{
 use crate::model::{RunId, SessionId};
 use crate::rpc::{ClientSettings, Endpoint, Link, pb, required};
 
-/// How long a service that is away keeps whoever wants to cancel a run.
+/// How long a service that is away keeps whoever wants to cancel a run, or forget a session.
 const CANCEL: Duration = Duration::from_secs(5);
 
 /// Plans and drives runs in a scheduler service.
@@ -205,7 +205,8 @@ impl Scheduler for RemoteScheduler {
     }
 
     async fn forget(&self, session: &SessionId) -> Result<(), SchedulerError> {
-        let forgotten = self.client.call("forget a session", |mut service| {
+        // Nothing depends on it, so nobody waits for a service that is away.
+        let forgotten = self.client.call_within(CANCEL, "forget a session", |mut service| {
             let session_id = session.as_str().to_owned();
             async move { service.forget(pb::ForgetRequest { session_id }).await }
         });

@@ -100,6 +100,11 @@ impl Steps {
         loop {
             let connection = self.connection().await?;
             match connection.responses.message().await {
+                Ok(Some(response)) if self.is_fenced_out(&response) => {
+                    tracing::warn!(run_id = %self.run, "a service that was replaced has handed out a cell, which is not executed");
+                    self.connection = None;
+                    pauses.pause().await;
+                }
                 Ok(Some(response)) => return self.take(response),
                 Err(status) if !is_away(&status) => return Err(self.refused(&status)),
                 // Cut, or the service is about to end: it, or another one, will be there again.
@@ -155,6 +160,14 @@ impl Steps {
             }
         });
         attaching.await
+    }
+
+    fn is_fenced_out(&self, response: &pb::FollowResponse) -> bool {
+        let step = response.step.as_ref().and_then(|step| step.step.as_ref());
+        match step {
+            Some(pb::step::Step::Execute(dispatch)) => !self.client.admits(&self.session, dispatch.fencing_token),
+            _ => false,
+        }
     }
 
     fn take(&mut self, response: pb::FollowResponse) -> Result<Step, SchedulerError> {

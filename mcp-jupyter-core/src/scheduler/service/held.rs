@@ -1,5 +1,6 @@
 //! A run on behalf of a client that may be gone for a while.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::stream::BoxStream;
@@ -10,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::model::CellId;
-use crate::rpc::pb;
 use crate::rpc::pb::follow_request::Attach;
+use crate::rpc::{Metrics, pb};
 use crate::scheduler::convert::to_status;
-use crate::scheduler::{Dispatch, SchedulerError, StartedRun, Step};
+use crate::scheduler::{Dispatch, RunEnd, SchedulerError, StartedRun, Step};
 
 /// What a follower is sent.
 pub(super) type Item = Result<pb::FollowResponse, Status>;
@@ -73,8 +74,7 @@ impl Held {
         run: StartedRun,
         in_flight: Option<Dispatch>,
         is_left: bool,
-        lease: Duration,
-        stop: CancellationToken,
+        holder: Holder,
         ended: impl FnOnce() + Send + 'static,
     ) -> Self {
         let (commands, queue) = mpsc::unbounded_channel();
@@ -89,11 +89,11 @@ impl Held {
             was_followed: false,
             follower: None,
             followers: 0,
-            lease,
+            holder,
             alone_since: Instant::now(),
         };
         tokio::spawn(async move {
-            keeping.serve(queue, stop).await;
+            keeping.serve(queue).await;
             ended();
         });
         Self { commands }
@@ -139,6 +139,27 @@ impl Held {
     }
 }
 
+fn label(end: &RunEnd) -> &'static str {
+    match end {
+        RunEnd::Completed => "completed",
+        RunEnd::Failed { .. } => "failed",
+        RunEnd::KernelDied { .. } => "kernel_died",
+        RunEnd::Cancelled => "cancelled",
+        RunEnd::DeadlineExceeded => "deadline_exceeded",
+        RunEnd::Lost => "lost",
+    }
+}
+
+/// What holds all runs of a service.
+#[derive(Clone, Debug)]
+pub(super) struct Holder {
+    pub(super) fencing_token: u64,
+    /// How long a run waits for its client to return.
+    pub(super) lease: Duration,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) stop: CancellationToken,
+}
+
 /// What the task knows of its run.
 struct Keeping {
     steps: BoxStream<'static, Result<Step, SchedulerError>>,
@@ -155,15 +176,16 @@ struct Keeping {
     was_followed: bool,
     follower: Option<(u64, mpsc::UnboundedSender<Item>)>,
     followers: u64,
-    lease: Duration,
+    holder: Holder,
     alone_since: Instant,
 }
 
 impl Keeping {
-    async fn serve(mut self, mut commands: mpsc::UnboundedReceiver<Command>, stop: CancellationToken) {
+    async fn serve(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        let stop = self.holder.stop.clone();
         loop {
             let is_due = self.wanted && self.last.is_none();
-            let lapse = self.alone_since + if self.has_ended { ENDED } else { self.lease };
+            let lapse = self.alone_since + if self.has_ended { ENDED } else { self.holder.lease };
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return self.leave(),
@@ -251,8 +273,13 @@ impl Keeping {
     fn take(&mut self, step: Option<Result<Step, SchedulerError>>) {
         self.wanted = false;
         self.has_ended = !matches!(&step, Some(Ok(step)) if !matches!(step, Step::Finished(_)));
-        if let Some(Ok(Step::Execute(dispatch))) = &step {
-            self.in_flight = Some(dispatch.clone());
+        match &step {
+            Some(Ok(Step::Execute(dispatch))) => {
+                self.holder.metrics.dispatches.inc();
+                self.in_flight = Some(dispatch.clone());
+            }
+            Some(Ok(Step::Finished(end))) => self.holder.metrics.ended(label(end)),
+            _ => {}
         }
         if let Some(step) = step {
             self.put(step);
@@ -268,10 +295,17 @@ impl Keeping {
         self.last = Some(match step {
             Ok(step) => Ok(pb::FollowResponse {
                 number: self.number,
-                step: Some(step.into()),
+                step: Some(self.fenced(step.into())),
             }),
             Err(error) => Err(to_status(error)),
         });
+    }
+
+    fn fenced(&self, mut step: pb::Step) -> pb::Step {
+        if let Some(pb::step::Step::Execute(dispatch)) = &mut step.step {
+            dispatch.fencing_token = self.holder.fencing_token;
+        }
+        step
     }
 
     fn send_last(&mut self) {

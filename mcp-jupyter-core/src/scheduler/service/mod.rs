@@ -20,7 +20,7 @@ use super::convert::to_status;
 use super::{KernelEpoch, Report, Scheduler, SchedulerError, StartRequest, Step};
 use crate::model::{RunId, SessionId};
 use crate::rpc::pb::scheduler_service_server::SchedulerService;
-use crate::rpc::{malformed, pb, required};
+use crate::rpc::{Metrics, ServerSettings, malformed, pb, required};
 
 /// Answers clients for a scheduler.
 #[derive(Debug)]
@@ -31,9 +31,14 @@ pub(crate) struct SchedulerOverGrpc {
 
 impl SchedulerOverGrpc {
     /// Serves until `stop` is cancelled: then runs are left in the journal as they are.
-    pub(crate) fn new(scheduler: Arc<dyn Scheduler>, stop: CancellationToken) -> Self {
+    pub(crate) fn new(
+        scheduler: Arc<dyn Scheduler>,
+        settings: &ServerSettings,
+        metrics: &Arc<Metrics>,
+        stop: &CancellationToken,
+    ) -> Self {
         Self {
-            runs: Arc::new(Runs::new(Arc::clone(&scheduler), stop)),
+            runs: Arc::new(Runs::new(Arc::clone(&scheduler), settings, metrics, stop)),
             scheduler,
         }
     }

@@ -8,10 +8,10 @@ use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::held::{HandOver, Held};
+use super::held::{HandOver, Held, Holder};
 use super::taken_over;
 use crate::model::{CellId, RunId, SessionId};
-use crate::rpc::pb;
+use crate::rpc::{Limits, Metrics, ServerSettings, pb};
 use crate::scheduler::convert::to_status;
 use crate::scheduler::{
     Dispatch, Plan, ResumedRun, RunEnd, RunRecord, Scheduler, SchedulerError, StartRequest, StartedRun,
@@ -20,6 +20,9 @@ use crate::scheduler::{
 /// How long a run waits for its client to return.
 const LEASE: Duration = Duration::from_secs(600);
 
+/// When whoever found no room is to ask again.
+const ROOM: Duration = Duration::from_secs(1);
+
 /// How many runs are remembered as abandoned before they came.
 const MOST_ABANDONED: usize = 4096;
 
@@ -27,7 +30,8 @@ const MOST_ABANDONED: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Runs {
     scheduler: Arc<dyn Scheduler>,
-    stop: CancellationToken,
+    limits: Limits,
+    holder: Holder,
     table: Arc<Mutex<Table>>,
 }
 
@@ -51,10 +55,21 @@ struct Entry {
 }
 
 impl Runs {
-    pub(super) fn new(scheduler: Arc<dyn Scheduler>, stop: CancellationToken) -> Self {
+    pub(super) fn new(
+        scheduler: Arc<dyn Scheduler>,
+        settings: &ServerSettings,
+        metrics: &Arc<Metrics>,
+        stop: &CancellationToken,
+    ) -> Self {
         Self {
             scheduler,
-            stop,
+            limits: settings.limits,
+            holder: Holder {
+                fencing_token: settings.fencing_token,
+                lease: LEASE,
+                metrics: Arc::clone(metrics),
+                stop: stop.clone(),
+            },
             table: Arc::default(),
         }
     }
@@ -123,13 +138,15 @@ impl Runs {
     ) {
         let (table, id, plan) = (Arc::clone(&self.table), run.run_id.clone(), run.plan.clone());
         let ended = {
-            let id = id.clone();
+            let (id, held) = (id.clone(), self.holder.metrics.runs.clone());
+            held.inc();
             move || {
+                held.dec();
                 table.lock().unwrap_or_else(PoisonError::into_inner).held.remove(&id);
             }
         };
         self.with(|table| {
-            let held = Held::new(run, in_flight, is_left, LEASE, self.stop.clone(), ended);
+            let held = Held::new(run, in_flight, is_left, self.holder.clone(), ended);
             let entry = Entry {
                 session: session.clone(),
                 client,
@@ -163,10 +180,32 @@ impl Runs {
         if is_repeated && let Some(record) = self.record(&id, &run).await? {
             return Ok(record.plan);
         }
+        self.admit(&session.client_id).map_err(to_status)?;
         let started = self.scheduler.start(&id, request).await.map_err(to_status)?;
         let plan = started.plan.clone();
         self.hold(&id, Some(session.client_id), started, None, false);
         Ok(plan)
+    }
+
+    /// Whether there is room for another run of a client.
+    fn admit(&self, client: &str) -> Result<(), SchedulerError> {
+        let (all, theirs) = self.with(|table| {
+            let entries = table.held.values();
+            let theirs = entries.filter(|entry| entry.client.as_deref() == Some(client));
+            (table.held.len(), theirs.count())
+        });
+        let reason = if theirs >= self.limits.runs_per_client {
+            format!("this client has {theirs} runs, as many as one may have")
+        } else if all >= self.limits.runs {
+            format!("there are {all} runs, as many as there may be")
+        } else {
+            return Ok(());
+        };
+        Err(SchedulerError::Busy {
+            scheduler: "the scheduler service".to_owned(),
+            reason,
+            retry_after: ROOM,
+        })
     }
 
     /// What the journal knows of a run of a session.
@@ -208,13 +247,20 @@ impl Runs {
                 run_id: run.run_id.as_str().to_owned(),
                 plan: Some(run.plan.clone().into()),
                 request: Some(request.into()),
-                in_flight: in_flight.clone().map(Into::into),
+                in_flight: in_flight.clone().map(|dispatch| self.fenced(dispatch)),
                 received: 0,
             });
             self.hold(&id, Some(session.client_id.clone()), run, in_flight, true);
         }
         resumed.extend(self.take_over(&id, &session, &resumed).await?);
         Ok(resumed)
+    }
+
+    fn fenced(&self, dispatch: Dispatch) -> pb::Dispatch {
+        pb::Dispatch {
+            fencing_token: self.holder.fencing_token,
+            ..dispatch.into()
+        }
     }
 
     /// The runs of a session whose clients are gone become this client's.
@@ -259,7 +305,7 @@ impl Runs {
                 run_id: run.as_str().to_owned(),
                 plan: Some(left_of(&record).into()),
                 request: Some(record.request.into()),
-                in_flight: state.in_flight.map(Into::into),
+                in_flight: state.in_flight.map(|dispatch| self.fenced(dispatch)),
                 received: state.received,
             });
         }
