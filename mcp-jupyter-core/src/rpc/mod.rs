@@ -7,6 +7,8 @@
 mod admin;
 mod away;
 mod breaker;
+#[cfg(test)]
+mod compatibility;
 mod convert;
 mod endpoint;
 mod gate;

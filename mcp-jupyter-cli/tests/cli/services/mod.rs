@@ -5,4 +5,5 @@ mod operation;
 mod process;
 mod protection;
 mod proxy;
+mod public;
 mod shells;
