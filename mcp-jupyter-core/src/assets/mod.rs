@@ -9,6 +9,7 @@ pub mod conformance;
 #[cfg(feature = "grpc")]
 mod convert;
 mod error;
+mod inspection;
 mod object;
 pub mod preview;
 pub mod reading;
@@ -34,6 +35,7 @@ use jiff::Timestamp;
 use crate::model::Digest;
 
 pub use error::AssetError;
+pub use inspection::{Listed, TypeUsage, Usage, export, listed, problem, usage};
 pub use object::{ObjectAssets, ObjectFile};
 #[cfg(feature = "grpc")]
 pub use remote::RemoteAssets;

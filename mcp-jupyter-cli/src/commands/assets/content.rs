@@ -1,12 +1,10 @@
-use std::io::Write;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use mcp_jupyter_core::assets::preview::fit;
 use mcp_jupyter_core::assets::reading::{AssetReader, LineLimits, LineRange};
-use mcp_jupyter_core::assets::{AssetStore, AssetStoreExt as _, ByteStream};
+use mcp_jupyter_core::assets::{self, AssetStore, AssetStoreExt as _};
 use mcp_jupyter_core::model::Digest;
 use serde_json::json;
 
@@ -95,40 +93,9 @@ pub(super) async fn export(args: ExportArgs) -> Result<Exit, CliError> {
     }
     let store = super::open(&args.store).await?;
     let asset = store.head(&args.digest).await?;
-    let content = store.get(&args.digest, None).await?;
-    write(content, &args.output, args.force).await?;
+    assets::export(&*store, &args.digest, &args.output, args.force).await?;
     if args.store.json {
         report::show_json_line(&json!({"digest": asset.digest, "length": asset.length, "path": args.output}));
     }
     Ok(Exit::Ok)
-}
-
-async fn write(mut content: ByteStream, path: &Path, force: bool) -> Result<(), CliError> {
-    let failed = |source| CliError::Output {
-        path: path.to_owned(),
-        source,
-    };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut file = tempfile::Builder::new()
-        .prefix(".mcp-jupyter-")
-        .suffix(".tmp")
-        .tempfile_in(folder.unwrap_or(Path::new(".")))
-        .map_err(failed)?;
-    while let Some(bytes) = content.try_next().await? {
-        file.write_all(&bytes).map_err(failed)?;
-    }
-    file.as_file().sync_all().map_err(failed)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        // A temporary file is closed to others, which an exported one need not be.
-        let mode = std::fs::Permissions::from_mode(0o644);
-        file.as_file().set_permissions(mode).map_err(failed)?;
-    }
-    let placed = if force {
-        file.persist(path)
-    } else {
-        file.persist_noclobber(path)
-    };
-    placed.map(drop).map_err(|error| failed(error.error))
 }

@@ -1,24 +1,10 @@
-use std::collections::BTreeMap;
-
-use futures_util::TryStreamExt;
 use mcp_jupyter_core::assets::preview::{grouped, human_size};
-use mcp_jupyter_core::assets::{AssetMetadata, AssetStore, Reference};
-use mcp_jupyter_core::model::Digest;
-use serde::Serialize;
-use serde_json::json;
+use mcp_jupyter_core::assets::{self, Listed, TypeUsage, listed};
 
 use crate::args::{AssetArgs, StoreArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::report;
-
-/// An asset as it is listed.
-#[derive(Serialize)]
-struct Listed {
-    #[serde(flatten)]
-    asset: AssetMetadata,
-    refs: Vec<Reference>,
-}
 
 /// Lists all assets in the order of their digests.
 pub(super) async fn list(args: StoreArgs) -> Result<Exit, CliError> {
@@ -33,22 +19,6 @@ pub(super) async fn list(args: StoreArgs) -> Result<Exit, CliError> {
         report::show_table(&header, &listed.iter().map(row).collect::<Vec<_>>());
     }
     Ok(Exit::Ok)
-}
-
-async fn listed(store: &dyn AssetStore) -> Result<Vec<Listed>, CliError> {
-    let (assets, references) = tokio::try_join!(
-        store.list().try_collect::<Vec<AssetMetadata>>(),
-        store.list_references().try_collect::<Vec<(Digest, Reference)>>()
-    )?;
-    let mut by_digest: BTreeMap<Digest, Vec<Reference>> = BTreeMap::new();
-    for (digest, reference) in references {
-        by_digest.entry(digest).or_default().push(reference);
-    }
-    let listed = assets.into_iter().map(|asset| Listed {
-        refs: by_digest.remove(&asset.digest).unwrap_or_default(),
-        asset,
-    });
-    Ok(listed.collect())
 }
 
 fn row(listed: &Listed) -> Vec<String> {
@@ -98,34 +68,18 @@ pub(super) async fn show(args: AssetArgs) -> Result<Exit, CliError> {
 /// Says how much there is, by type.
 pub(super) async fn usage(args: StoreArgs) -> Result<Exit, CliError> {
     let store = super::open(&args).await?;
-    let listed = listed(&*store).await?;
-    let mut by_type: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-    let (mut size, mut unreferenced) = (0, 0);
-    for Listed { asset, refs } in &listed {
-        let (count, bytes) = by_type.entry(asset.mime.essence().to_owned()).or_default();
-        *count += 1;
-        *bytes += asset.length;
-        size += asset.length;
-        unreferenced += if refs.is_empty() { asset.length } else { 0 };
-    }
+    let usage = assets::usage(&*store).await?;
     if args.json {
-        let types: BTreeMap<_, _> = by_type
-            .iter()
-            .map(|(mime, (count, bytes))| (mime, json!({"assets": count, "bytes": bytes})))
-            .collect();
-        let all = json!({"assets": listed.len(), "bytes": size, "unreferenced_bytes": unreferenced, "types": types});
-        report::show_json(&all);
+        report::show_json(&usage);
         return Ok(Exit::Ok);
     }
-    let mut rows: Vec<Vec<String>> = by_type
-        .into_iter()
-        .map(|(mime, (count, bytes))| vec![mime, grouped(count), human_size(bytes)])
-        .collect();
-    rows.push(vec!["all".to_owned(), grouped(listed.len() as u64), human_size(size)]);
+    let of_type = |(mime, of_type): (String, TypeUsage)| vec![mime, grouped(of_type.assets), human_size(of_type.bytes)];
+    let mut rows: Vec<Vec<String>> = usage.types.into_iter().map(of_type).collect();
+    rows.push(vec!["all".to_owned(), grouped(usage.assets), human_size(usage.bytes)]);
     rows.push(vec![
         "without a registered reference".to_owned(),
         String::new(),
-        human_size(unreferenced),
+        human_size(usage.unreferenced_bytes),
     ]);
     report::show_table(&["TYPE", "ASSETS", "SIZE"], &rows);
     Ok(Exit::Ok)

@@ -1,8 +1,6 @@
 use futures_util::TryStreamExt;
-use mcp_jupyter_core::assets::{AssetError, AssetStore};
-use mcp_jupyter_core::model::Digest;
+use mcp_jupyter_core::assets::problem;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use crate::args::VerifyArgs;
 use crate::error::CliError;
@@ -36,18 +34,4 @@ pub(super) async fn verify(args: VerifyArgs) -> Result<Exit, CliError> {
         report::show_note(&format!("{} verified, {} damaged", digests.len(), damaged.len()));
     }
     Ok(if damaged.is_empty() { Exit::Ok } else { Exit::Failed })
-}
-
-/// What is wrong with an asset, if anything is.
-async fn problem(store: &dyn AssetStore, digest: &Digest) -> Result<Option<String>, CliError> {
-    let mut content = match store.get(digest, None).await {
-        Err(AssetError::NotFound { .. }) => return Ok(Some("it is not there".to_owned())),
-        content => content?,
-    };
-    let mut hasher = Sha256::new();
-    while let Some(bytes) = content.try_next().await? {
-        hasher.update(&bytes);
-    }
-    let found = Digest::from_bytes(hasher.finalize().into());
-    Ok((found != *digest).then(|| format!("its bytes are those of {found}")))
 }
