@@ -1,5 +1,6 @@
 //! The Python module `mcp_jupyter`: conversions between Python and `mcp-jupyter-core`, and no decisions of its own.
 
+mod assets;
 mod choice;
 mod ending;
 mod error;
@@ -22,6 +23,9 @@ mod _native {
 
     #[pymodule_export]
     use crate::run::PyRun;
+
+    #[pymodule_export]
+    use crate::assets::{PyAssets, open_assets};
 
     #[pymodule_export]
     use crate::job::PyJob;

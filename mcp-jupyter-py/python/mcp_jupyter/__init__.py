@@ -29,6 +29,7 @@ from .results import CellResult, Output, RunResult
 
 if _TYPE_CHECKING:
     from ._arun import AsyncRun, arun
+    from ._assets import Asset, Assets, AssetUsage
     from ._execution import AsyncExecution, Execution
     from ._kernel import Completions, Kernel
     from ._magic import load_ipython_extension, unload_ipython_extension
@@ -42,6 +43,9 @@ _atexit.register(_shut_down)
 # What not every program needs is imported when it is first asked for.
 _LATER = {
     "AnalysedCell": "_scheduler",
+    "Asset": "_assets",
+    "AssetUsage": "_assets",
+    "Assets": "_assets",
     "AsyncExecution": "_execution",
     "AsyncRun": "_arun",
     "Completions": "_kernel",
@@ -75,6 +79,9 @@ def __getattr__(name: str) -> _Any:
 
 __all__ = [
     "AnalysedCell",
+    "Asset",
+    "AssetUsage",
+    "Assets",
     "AsyncExecution",
     "AsyncRun",
     "CellExecutionError",
