@@ -65,9 +65,9 @@ def test_it_is_saved_while_it_runs_and_when_it_fails(notebook, bucket, tmp_path)
 
     def wait_for_save(event):
         if event["event"] == "cell_started" and event["cell"]["index"] == 1:
-            while not list(bucket.objects.all()):
+            while not saved:
+                saved.extend(printed(read(bucket, "out.ipynb")))
                 time.sleep(0.02)
-            saved.extend(printed(read(bucket, "out.ipynb")))
             go_on.touch()
 
     cells = notebook("print('first')", waiting, "1 / 0")
@@ -124,8 +124,13 @@ def test_what_cannot_be_reached_is_named(notebook, bucket):
         mcp_jupyter.run(notebook("1"), "s3://notebooks")
     with pytest.raises(mcp_jupyter.InvalidRequestError, match="resume: .* from s3://notebooks/out.ipynb"):
         mcp_jupyter.run(notebook("1"), "s3://notebooks/out.ipynb", resume=True)
-    with pytest.raises(mcp_jupyter.Error, match="save the notebook as s3://no-such-bucket/out.ipynb: .* bucket") as caught:
-        mcp_jupyter.run(notebook("print(1)"), "s3://no-such-bucket/out.ipynb")
+    # Before anything is executed, or at the end alone.
+    nowhere = "s3://no-such-bucket/out.ipynb"
+    with pytest.raises(mcp_jupyter.UnavailableError, match="s3://no-such-bucket .*write out.ipynb: .* does not exist") as caught:
+        mcp_jupyter.run(notebook("print(1)"), nowhere)
+    assert caught.value.result is None
+    with pytest.raises(mcp_jupyter.SystemCallError, match=f"save the notebook as {nowhere}: .* does not exist") as caught:
+        mcp_jupyter.run(notebook("print(1)"), nowhere, save="on-exit")
     assert caught.value.result.outputs[0].text == "1\n"
     with pytest.raises(mcp_jupyter.InvalidRequestError, match="ftp://host/x: files of this machine"):
         mcp_jupyter.run("ftp://host/x")

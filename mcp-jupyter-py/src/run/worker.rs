@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use mcp_jupyter_core::Error;
-use mcp_jupyter_core::engine::{Engine, FinishedRun, Run, RunEvent, Summary};
+use mcp_jupyter_core::engine::{Engine, FinishedRun, Run, RunEvent, RunRequest, SavePolicy, Summary};
 use mcp_jupyter_core::session::SessionError;
 use mcp_jupyter_core::session::notebook::{Durability, Notebook};
 
@@ -69,6 +69,7 @@ impl Work {
     }
 
     async fn follow(&self, ready: Ready) -> Result<FinishedRun, Error> {
+        save_first(&ready.request).await?;
         let engine = Engine::new(Arc::new(ready.provisioner));
         let mut run = engine.run(ready.request)?;
         self.0.has_begun(run.control());
@@ -93,6 +94,17 @@ impl Work {
 impl Drop for Work {
     fn drop(&mut self) {
         self.0.end(End::Panicked);
+    }
+}
+
+/// Where a notebook cannot be saved is better known before hours of work. Of a file the engine finds that out by itself.
+async fn save_first(request: &RunRequest) -> Result<(), Error> {
+    match &request.save_object {
+        Some(save) if save.policy != SavePolicy::OnExit => {
+            let content = request.notebook.to_bytes();
+            Ok(save.object.write(content.into()).await?)
+        }
+        _ => Ok(()),
     }
 }
 
