@@ -65,7 +65,7 @@ fn response(responses: Option<&InputResponses>) -> Option<ElicitResult> {
 }
 
 /// Hands an answer to the cell; a user who gives none is not asked again.
-fn take(log: &RunLog, question: &str, told: Option<ElicitResult>) {
+pub(super) fn take(log: &RunLog, question: &str, told: Option<ElicitResult>) {
     match told {
         Some(ElicitResult {
             action: ElicitationAction::Accept,
@@ -147,7 +147,8 @@ fn question(server: &Server, asking: &Asking) -> InputRequiredResult {
     InputRequiredResult::new(Some([(ANSWER.to_owned(), request)].into()), state)
 }
 
-fn form(server: &Server, log: &RunLog, question: &Question) -> ElicitRequestParams {
+/// The form that asks a user.
+pub(super) fn form(server: &Server, log: &RunLog, question: &Question) -> ElicitRequestParams {
     let cell = log
         .running()
         .map_or_else(String::new, |cell| format!("cell {} of ", cell.id));
@@ -162,7 +163,7 @@ fn form(server: &Server, log: &RunLog, question: &Question) -> ElicitRequestPara
 }
 
 /// Whether the client shows forms, as it does where it says nothing of how it asks.
-fn has_forms(context: &RequestContext<RoleServer>) -> bool {
+pub(super) fn has_forms(context: &RequestContext<RoleServer>) -> bool {
     let elicitation = context.client_capabilities().and_then(|client| client.elicitation);
     elicitation.is_some_and(|elicitation| elicitation.form.is_some() || elicitation.url.is_none())
 }

@@ -5,11 +5,12 @@
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult, CustomRequest,
-    CustomResult, ErrorCode, ErrorData, GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult,
-    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, SetLevelRequestMethod,
-    SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, UnsubscribeRequestParams,
+    CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams, CompleteResult, CustomRequest,
+    CustomResult, ErrorCode, ErrorData, GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult,
+    Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
+    SetLevelRequestMethod, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, UnsubscribeRequestParams,
+    UpdateTaskParams,
 };
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{RoleServer, ServerHandler};
@@ -24,7 +25,7 @@ use super::resources;
 use super::server::Server;
 use super::tool::{Effect, Entry};
 use super::tools;
-use super::{completion, eliciting, prompts};
+use super::{completion, eliciting, prompts, tasks};
 
 const INSTRUCTIONS: &str = "\
 Runs Jupyter notebooks on real kernels. Notebooks are named by their path, cells by their id (a unique start of it will \
@@ -118,6 +119,7 @@ impl ServerHandler for Handler {
             .enable_resources()
             .enable_resources_list_changed()
             .enable_resources_subscribe()
+            .enable_tasks()
             .build();
         let info = Implementation::new("mcp-server-jupyter", env!("CARGO_PKG_VERSION")).with_title("MCP Jupyter");
         ServerConfig::new(capabilities)
@@ -147,6 +149,34 @@ impl ServerHandler for Handler {
         Ok(())
     }
 
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        let server = self.connection.server(&self.server, &context).await;
+        let task = tasks::get(&server, &request.task_id, &context)?;
+        Ok(GetTaskResult::new(task))
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let server = self.connection.server(&self.server, &context).await;
+        tasks::update(&server, &request.task_id, request.input_responses)
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let server = self.connection.server(&self.server, &context).await;
+        tasks::cancel(&server, &request.task_id)
+    }
+
     async fn on_custom_request(
         &self,
         request: CustomRequest,
@@ -169,10 +199,14 @@ impl ServerHandler for Handler {
             return Err(ErrorData::new(ErrorCode::INVALID_PARAMS, message, None));
         }
         let server = self.connection.server(&self.server, &context).await;
+        let tool = request.name.clone();
         let caller = || Caller::new(&context).with_log(self.log(&context));
         let called = self.call(Arc::clone(&server), request, caller()).await;
         Ok(match called {
-            Ok(answer) => eliciting::finish(&server, answer, &context, &caller()).await,
+            Ok(answer) => match tasks::of(&server, &tool, &answer, &context) {
+                Some(task) => CallToolResponse::Task(task),
+                None => eliciting::finish(&server, answer, &context, &caller()).await,
+            },
             Err(refusal) => refusal.into_result(self.server.policy.text_limit).into(),
         })
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use mcp_jupyter_core::engine::{
     CellOutcome, CellRef, EscalationStep, InputSource, RunControl, RunEvent, RunOutcome, StopCause, Summary,
 };
@@ -63,12 +64,15 @@ pub(super) struct News {
 #[derive(Debug)]
 pub(super) struct RunLog {
     pub(super) path: PathBuf,
+    begun: Timestamp,
     inner: Mutex<Inner>,
     changed: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// When something has happened last.
+    changed: Timestamp,
     run: Option<RunId>,
     control: Option<RunControl>,
     items: VecDeque<(Item, usize)>,
@@ -87,6 +91,7 @@ impl RunLog {
     pub(super) fn new(path: PathBuf) -> Self {
         Self {
             path,
+            begun: Timestamp::now(),
             inner: Mutex::default(),
             changed: watch::Sender::new(0),
         }
@@ -97,7 +102,11 @@ impl RunLog {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
-        let changed = change(&mut self.inner());
+        let changed = {
+            let mut inner = self.inner();
+            inner.changed = Timestamp::now();
+            change(&mut inner)
+        };
         self.changed.send_modify(|changes| *changes += 1);
         changed
     }
@@ -124,6 +133,11 @@ impl RunLog {
             inner.running = None;
             inner.has_ended = true;
         });
+    }
+
+    /// When it has begun, and when something has happened last.
+    pub(super) fn times(&self) -> (Timestamp, Timestamp) {
+        (self.begun, self.inner().changed.max(self.begun))
     }
 
     pub(super) fn run_id(&self) -> Option<RunId> {

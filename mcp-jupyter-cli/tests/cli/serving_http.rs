@@ -242,6 +242,83 @@ fn cancelling_a_request_ends_the_wait_and_not_the_run() {
     assert!(ended.text.contains("cancelled"), "{}", ended.text);
 }
 
+/// Requests of a client of the newest revision that has tasks, and a user.
+fn ask_as_task(server: &Listening, method: &str, name: &str, params: &Value) -> Value {
+    let mut params = params.clone();
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {
+            "elicitation": {}, "extensions": { "io.modelcontextprotocol/tasks": {} },
+        },
+    });
+    let headers = [
+        ("MCP-Protocol-Version", "2026-07-28"),
+        ("Mcp-Method", method),
+        ("Mcp-Name", name),
+    ];
+    server.post(&headers, request(1, method, &params).as_bytes()).answer()
+}
+
+/// Asks for a task until it is no longer in this state.
+fn task_after(server: &Listening, id: &str, state: &str) -> Value {
+    loop {
+        let task = ask_as_task(server, "tasks/get", id, &json!({ "taskId": id }))["result"].clone();
+        if task["status"] != state {
+            return task;
+        }
+    }
+}
+
+#[test]
+fn a_run_that_goes_on_is_a_task_to_a_client_that_has_them() {
+    let Some(lab) = Served::new() else { return };
+    let server = Listening::new(&lab, &[]);
+    let client = server.client();
+    let source = format!(
+        "n = input('name? ')\nprint('hello', n)\nif n == 'Eve':\n    {}",
+        LOOP.replace('\n', "\n    ")
+    );
+    let made = json!({ "path": "a.ipynb", "cells": [{ "source": source }] });
+    assert!(!client.call("notebook_create", &made).is_error);
+    let run = |mode: &str| {
+        let arguments = json!({ "path": "a.ipynb", "wait_seconds": 0, "mode": mode });
+        let made = ask_as_task(
+            &server,
+            "tools/call",
+            "run",
+            &json!({ "name": "run", "arguments": arguments }),
+        );
+        assert_eq!(made["result"]["resultType"], "task", "{made}");
+        made["result"]["taskId"].as_str().unwrap().to_owned()
+    };
+    let answer = |id: &str, name: &str| {
+        let asking = task_after(&server, id, "working");
+        assert_eq!(asking["status"], "input_required", "{asking}");
+        let (question, asked) = asking["inputRequests"].as_object().unwrap().iter().next().unwrap();
+        let message = asked["params"]["message"].as_str().unwrap();
+        assert!(message.ends_with("name? "), "{message}");
+        let response = json!({ question: { "action": "accept", "content": { "answer": name } } });
+        let update = json!({ "taskId": id, "inputResponses": response });
+        let updated = ask_as_task(&server, "tasks/update", id, &update);
+        assert!(updated["error"].is_null(), "{updated}");
+    };
+
+    let id = run("smart");
+    answer(&id, "Ada");
+    let done = task_after(&server, &id, "working");
+    assert_eq!(done["status"], "completed", "{done}");
+    let text = done["result"]["content"].to_string();
+    assert!(text.contains("hello Ada"), "{text}");
+
+    let id = run("full");
+    answer(&id, "Eve");
+    let cancelled = ask_as_task(&server, "tasks/cancel", &id, &json!({ "taskId": id }));
+    assert!(cancelled["error"].is_null(), "{cancelled}");
+    assert_eq!(task_after(&server, &id, "working")["status"], "cancelled");
+    let unknown = ask_as_task(&server, "tasks/get", "x", &json!({ "taskId": "x" }));
+    assert_eq!(unknown["error"]["code"], -32602, "{unknown}");
+}
+
 #[test]
 fn a_server_that_is_asked_to_end_answers_first_and_leaves_the_run() {
     let Some(lab) = Served::new() else { return };
