@@ -51,6 +51,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "URL", env = "MCP_JUPYTER_ASSETS")]
     pub(crate) assets: Option<String>,
 
+    /// Do not say what the structured content of results is: some clients hand that to the model, which pays for it
+    #[arg(long)]
+    pub(crate) no_output_schemas: bool,
+
     /// Interrupt a run whose request the client cancels; otherwise only the waiting ends
     #[arg(long)]
     pub(crate) cancel_interrupts: bool,

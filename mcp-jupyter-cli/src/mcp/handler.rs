@@ -132,7 +132,8 @@ impl ServerHandler for Handler {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let tools = self.offered().map(Entry::to_model).collect();
+        let with_schemas = self.server.policy.output_schemas;
+        let tools = self.offered().map(|entry| entry.to_model(with_schemas)).collect();
         Ok(ListToolsResult::with_all_items(tools))
     }
 

@@ -23,6 +23,7 @@ mod run_log;
 mod server;
 mod show;
 mod stdio;
+mod structured;
 mod tasks;
 mod tool;
 mod tools;

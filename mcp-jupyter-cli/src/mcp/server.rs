@@ -74,6 +74,8 @@ pub(super) struct Policy {
     /// How many pixels an image has per side.
     pub(super) image_limit: u32,
     pub(super) cancel_interrupts: bool,
+    /// Whether tools say what their structured content is.
+    pub(super) output_schemas: bool,
 }
 
 /// One notebook: held by whoever executes in it.
@@ -126,6 +128,7 @@ impl Server {
                 text_limit: usize::try_from(args.text_limit).unwrap_or(usize::MAX),
                 image_limit: args.image_limit,
                 cancel_interrupts: args.cancel_interrupts,
+                output_schemas: !args.no_output_schemas,
             },
             proposals: Proposals::of(&args.state)?,
             audit: args.audit.as_deref().map(Audit::open).transpose()?,

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::answer::{Answer, Refusal};
 use super::caller::Caller;
 use super::server::Server;
+use super::structured::Structured;
 
 /// What a tool does to the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub(super) trait Tool: 'static {
     const NAME: &'static str;
     const DESCRIPTION: &'static str;
     const EFFECT: Effect;
+    /// What its structured content is, where it has some.
+    const STRUCTURED: Option<Structured> = None;
     type Arguments: DeserializeOwned + JsonSchema + Send;
 
     fn call(
@@ -62,6 +65,7 @@ pub(super) struct Entry {
     pub(super) call: Call,
     description: &'static str,
     schema: fn() -> JsonObject,
+    structured: Option<Structured>,
 }
 
 impl Entry {
@@ -78,11 +82,14 @@ impl Entry {
             },
             description: T::DESCRIPTION,
             schema: schema_of::<T::Arguments>,
+            structured: T::STRUCTURED,
         }
     }
 
-    pub(super) fn to_model(&self) -> rmcp::model::Tool {
+    pub(super) fn to_model(&self, with_output_schema: bool) -> rmcp::model::Tool {
         let mut tool = rmcp::model::Tool::new(self.name, self.description, (self.schema)());
+        let structured = self.structured.filter(|_| with_output_schema);
+        tool.output_schema = structured.map(|structured| Arc::new(structured.schema()));
         tool.annotations = Some(self.effect.annotations());
         tool
     }

@@ -232,3 +232,55 @@ fn the_newest_revision_is_called_again_with_the_answer() {
         refused.text
     );
 }
+
+#[test]
+fn what_tools_say_of_their_structured_content_is_true() {
+    let Some(lab) = Served::new() else { return };
+    let mut client = lab.connect();
+    let listed = client.request("tools/list", &json!({}));
+    let tools = listed["result"]["tools"].as_array().unwrap().clone();
+    client.make("a.ipynb", &["x = 1", "input('? ')"]);
+    let mut pairs = Vec::new();
+    let mut check = |tool: &str, arguments: Value| {
+        let told = client.call(tool, &arguments);
+        let described = tools.iter().find(|described| described["name"] == tool).unwrap();
+        let mut schema = described["outputSchema"].clone();
+        // What it does not say is not there.
+        schema["additionalProperties"] = json!(false);
+        assert!(told.structured.is_object(), "{tool}: {}", told.text);
+        pairs.push(json!([schema, told.structured]));
+        told.structured
+    };
+    let edit = json!([{ "op": "insert", "source": "y = x", "at": "first" }]);
+    check(
+        "notebook_edit",
+        json!({ "path": "a.ipynb", "edits": edit, "propose": true }),
+    );
+    check("notebook_edit", json!({ "path": "a.ipynb", "edits": edit }));
+    check("plan", json!({ "path": "a.ipynb" }));
+    let failed = check(
+        "edit_and_run",
+        json!({ "path": "a.ipynb", "source": "1 / 0", "at": "first", "id": "bad" }),
+    );
+    check("run_status", json!({ "run_id": failed["run_id"] }));
+    check("execute_code", json!({ "path": "a.ipynb", "code": "2" }));
+    let raw = json!({ "op": "set_type", "cell": "bad", "cell_type": "raw" });
+    check("notebook_edit", json!({ "path": "a.ipynb", "edits": [raw] }));
+    let failed = check("run", json!({ "path": "a.ipynb" }));
+    assert_eq!(failed["state"], "failed", "y = x is above x = 1");
+    let edits = json!([{ "op": "move", "cell": failed["cells"][0]["id"], "at": "last" }]);
+    check("notebook_edit", json!({ "path": "a.ipynb", "edits": edits }));
+    let asking = check("run", json!({ "path": "a.ipynb", "on_error": "continue" }));
+    assert_eq!(asking["state"], "waiting_for_input");
+    check("input_reply", json!({ "input_id": asking["input_id"], "answer": "" }));
+    check("run_cancel", json!({ "run_id": asking["run_id"] }));
+    drop(client);
+    // A server that did not execute it knows less of the run.
+    let told = lab.connect().call("run_status", &json!({ "run_id": asking["run_id"] }));
+    pairs.push(json!([pairs[4][0], told.structured]));
+
+    lab.write("pairs.json", &json!(pairs).to_string());
+    let code = "import json, jsonschema\nfor schema, value in json.load(open('pairs.json')):\n    jsonschema.validate(value, schema)";
+    let done = lab.python_command(&["-c", code]).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}

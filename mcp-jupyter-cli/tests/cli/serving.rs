@@ -176,7 +176,15 @@ fn the_tools_are_few_and_say_what_they_do_to_the_world() {
     let tools = answer["result"]["tools"].as_array().unwrap();
     assert!(tools.len() <= 30);
     assert!(tools.iter().all(|tool| tool["annotations"].is_object()));
-    assert!(answer["result"].to_string().len() < 14_000);
+    assert!(answer["result"].to_string().len() < 24_000);
+    let described = tools.iter().filter(|tool| tool["outputSchema"].is_object());
+    assert_eq!(described.count(), 8);
+    let answer = lab
+        .connect_with(&["--no-output-schemas"])
+        .request("tools/list", &json!({}));
+    let length = answer["result"].to_string().len();
+    assert!(length < 14_000, "{length}");
+    assert!(!answer.to_string().contains("outputSchema"));
 }
 
 #[test]

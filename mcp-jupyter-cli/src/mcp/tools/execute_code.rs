@@ -14,6 +14,7 @@ use crate::mcp::caller::Caller;
 use crate::mcp::executing::Launch;
 use crate::mcp::run_log::SCRATCH;
 use crate::mcp::server::Server;
+use crate::mcp::structured::Structured;
 use crate::mcp::tool::{Effect, Tool};
 
 pub(super) struct ExecuteCode;
@@ -34,6 +35,7 @@ impl Tool for ExecuteCode {
                                        before it. The next `run` deletes names that only it made, and makes again what it \
                                        changed.";
     const EFFECT: Effect = Effect::Destroys;
+    const STRUCTURED: Option<Structured> = Some(Structured::Run);
     type Arguments = Arguments;
 
     async fn call(server: Arc<Server>, arguments: Arguments, caller: Caller) -> Result<Answer, Refusal> {

@@ -7,6 +7,7 @@ use super::arguments::until;
 use crate::mcp::answer::{Answer, Refusal};
 use crate::mcp::caller::Caller;
 use crate::mcp::server::Server;
+use crate::mcp::structured::Structured;
 use crate::mcp::tool::{Effect, Tool};
 
 pub(super) struct InputReply;
@@ -25,6 +26,7 @@ impl Tool for InputReply {
     const DESCRIPTION: &'static str =
         "Answer a cell that asks for input, and wait for its run as `run` does. Ask the user for what only they know.";
     const EFFECT: Effect = Effect::Destroys;
+    const STRUCTURED: Option<Structured> = Some(Structured::Run);
     type Arguments = Arguments;
 
     async fn call(server: Arc<Server>, arguments: Arguments, caller: Caller) -> Result<Answer, Refusal> {

@@ -11,6 +11,7 @@ use crate::mcp::answer::{Answer, Refusal};
 use crate::mcp::caller::Caller;
 use crate::mcp::server::Server;
 use crate::mcp::show::short;
+use crate::mcp::structured::Structured;
 use crate::mcp::tool::{Effect, Tool};
 
 pub(super) struct NotebookEdit;
@@ -32,6 +33,7 @@ impl Tool for NotebookEdit {
     const NAME: &'static str = "notebook_edit";
     const DESCRIPTION: &'static str = "Edit cells; says what changed and what is stale now. Nothing is executed.";
     const EFFECT: Effect = Effect::Destroys;
+    const STRUCTURED: Option<Structured> = Some(Structured::Edit);
     type Arguments = Arguments;
 
     async fn call(server: Arc<Server>, arguments: Arguments, caller: Caller) -> Result<Answer, Refusal> {

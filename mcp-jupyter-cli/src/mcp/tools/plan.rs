@@ -16,6 +16,7 @@ use crate::mcp::answer::{Answer, Refusal};
 use crate::mcp::caller::Caller;
 use crate::mcp::executing::Launch;
 use crate::mcp::server::Server;
+use crate::mcp::structured::Structured;
 use crate::mcp::tool::{Effect, Tool};
 
 /// How long a run in progress is waited for, before it is said that there is one.
@@ -44,6 +45,7 @@ impl Tool for PlanTool {
     const NAME: &'static str = "plan";
     const DESCRIPTION: &'static str = "What `run` would execute, and why. Nothing is executed.";
     const EFFECT: Effect = Effect::Reads;
+    const STRUCTURED: Option<Structured> = Some(Structured::Plan);
     type Arguments = Arguments;
 
     async fn call(server: Arc<Server>, arguments: Arguments, _caller: Caller) -> Result<Answer, Refusal> {

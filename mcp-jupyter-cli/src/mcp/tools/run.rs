@@ -12,6 +12,7 @@ use crate::mcp::answer::{Answer, Refusal};
 use crate::mcp::caller::Caller;
 use crate::mcp::executing::Launch;
 use crate::mcp::server::Server;
+use crate::mcp::structured::Structured;
 use crate::mcp::tool::{Effect, Tool};
 
 pub(super) struct RunTool;
@@ -42,6 +43,7 @@ impl Tool for RunTool {
     const DESCRIPTION: &'static str = "Execute a notebook's stale cells, and what they need, on its kernel (started where \
                                        there is none); outputs go into the notebook.";
     const EFFECT: Effect = Effect::Destroys;
+    const STRUCTURED: Option<Structured> = Some(Structured::Run);
     type Arguments = Arguments;
 
     async fn call(server: Arc<Server>, arguments: Arguments, caller: Caller) -> Result<Answer, Refusal> {
@@ -98,6 +100,7 @@ impl Tool for EditAndRun {
     const NAME: &'static str = "edit_and_run";
     const DESCRIPTION: &'static str = "Make a code cell, or give one another source, and run it with what it needs.";
     const EFFECT: Effect = Effect::Destroys;
+    const STRUCTURED: Option<Structured> = Some(Structured::Run);
     type Arguments = EditAndRunArguments;
 
     async fn call(server: Arc<Server>, arguments: EditAndRunArguments, caller: Caller) -> Result<Answer, Refusal> {

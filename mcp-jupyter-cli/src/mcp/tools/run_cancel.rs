@@ -8,6 +8,7 @@ use super::run_status::find;
 use crate::mcp::answer::{Answer, Refusal};
 use crate::mcp::caller::Caller;
 use crate::mcp::server::Server;
+use crate::mcp::structured::Structured;
 use crate::mcp::tool::{Effect, Tool};
 
 pub(super) struct RunCancel;
@@ -24,6 +25,7 @@ impl Tool for RunCancel {
     const DESCRIPTION: &'static str =
         "Interrupt a run: its cell gets a KeyboardInterrupt, no further one is executed, names stay.";
     const EFFECT: Effect = Effect::Settles;
+    const STRUCTURED: Option<Structured> = Some(Structured::Run);
     type Arguments = Arguments;
 
     async fn call(server: Arc<Server>, arguments: Arguments, caller: Caller) -> Result<Answer, Refusal> {

@@ -13,6 +13,7 @@ use crate::mcp::caller::Caller;
 use crate::mcp::executing::Launch;
 use crate::mcp::run_log::RunLog;
 use crate::mcp::server::Server;
+use crate::mcp::structured::Structured;
 use crate::mcp::tool::{Effect, Tool};
 
 pub(super) struct RunStatus;
@@ -32,6 +33,7 @@ impl Tool for RunStatus {
     const NAME: &'static str = "run_status";
     const DESCRIPTION: &'static str = "What a run is doing, or has done, with its output since a cursor.";
     const EFFECT: Effect = Effect::Reads;
+    const STRUCTURED: Option<Structured> = Some(Structured::Run);
     type Arguments = Arguments;
 
     async fn call(server: Arc<Server>, arguments: Arguments, caller: Caller) -> Result<Answer, Refusal> {
