@@ -284,3 +284,43 @@ fn what_tools_say_of_their_structured_content_is_true() {
     let done = lab.python_command(&["-c", code]).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
+
+#[test]
+fn variables_are_looked_at_while_a_cell_is_executing_and_nothing_of_its_output_is_lost() {
+    let Some(lab) = Served::new() else { return };
+    let mut client = lab.connect();
+    let go = lab.path("go");
+    let code = format!(
+        "import os, time\nlines = 0\nwhile not os.path.exists({:?}):\n    print('line', lines, flush=True)\n    lines += 1\n    \
+         time.sleep(0.002)\nprint('end', lines)",
+        go.display().to_string()
+    );
+    client.make("a.ipynb", &["known = [1, 2, 3]", &code, "after = 1"]);
+    let begun = client.call("run", &json!({ "path": "a.ipynb", "wait_seconds": 0 }));
+    assert!(!begun.is_error, "{}", begun.text);
+    let status = json!({ "run_id": begun.structured["run_id"] });
+    while !client.call("run_status", &status).text.contains("line 0") {}
+    let mut lines = -1;
+    for _ in 0..3 {
+        let known = client.call("variable_inspect", &json!({ "path": "a.ipynb", "name": "known" }));
+        assert!(known.text.contains("[1, 2, 3]"), "{}", known.text);
+        let listed = client
+            .call("variable_list", &json!({ "path": "a.ipynb", "pattern": "lines" }))
+            .text;
+        let now: i64 = listed.rsplit(' ').next().unwrap().parse().unwrap();
+        assert!(now > lines, "{listed}");
+        lines = now;
+    }
+    let status = client.call("run_status", &json!({ "run_id": begun.structured["run_id"] }));
+    assert_eq!(status.structured["state"], "running", "{}", status.text);
+    std::fs::write(go, "").unwrap();
+    let ended = client.call(
+        "run_status",
+        &json!({ "run_id": begun.structured["run_id"], "wait_seconds": 60 }),
+    );
+    assert_eq!(ended.structured["state"], "completed", "{}", ended.text);
+    let printed = crate::lab::printed(&lab.json("a.ipynb"), 1);
+    let count: usize = printed.trim_end().rsplit(' ').next().unwrap().parse().unwrap();
+    let expected: Vec<String> = (0..count).map(|line| format!("line {line}\n")).collect();
+    assert_eq!(printed, format!("{}end {count}\n", expected.concat()));
+}

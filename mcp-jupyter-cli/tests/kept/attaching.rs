@@ -166,6 +166,23 @@ kept_tests! {
         assert_eq!(stdout(&after), "b\n");
     }
 
+    async fn what_is_looked_at_beside_a_cell_leaves_the_cell_alone(lab) {
+        let kernel = lab.start().await;
+        let go = lab.provisioner.find(kernel.id()).unwrap().home.join("go");
+        let mut execution = kernel.execute(request("cell", &until(&go))).await.unwrap();
+        wait_for(&mut execution, "stream").await;
+        // It has no right to execute.
+        let other = lab.attach(kernel.id()).await;
+        let reply = other.execute_aside(ExecuteRequest::expression("6 * 7")).await.unwrap();
+        let found = reply.content.get("user_expressions").and_then(|all| all.get("expression"));
+        let text = found.and_then(|found| found.get("data")?.get("text/plain")?.as_str());
+        assert_eq!(text.as_deref(), Some("42"));
+        assert_eq!(*other.state().borrow(), KernelState::Busy);
+        assert_eq!(*kernel.state().borrow(), KernelState::Busy);
+        std::fs::write(&go, "").unwrap();
+        assert_eq!(format!("begun\n{}", stdout(&read(execution).await)), lines());
+    }
+
     async fn what_is_typed_is_recorded_nowhere(lab) {
         let kernel = lab.start().await;
         let asking = ExecuteRequest {

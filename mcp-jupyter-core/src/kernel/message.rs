@@ -51,6 +51,20 @@ impl Header {
         self.0.get("date").and_then(Json::as_str)
     }
 
+    /// The same header on its way to a subshell (messaging spec, "Kernel subshells").
+    #[cfg(feature = "local")]
+    pub(in crate::kernel) fn with_subshell(mut self, subshell: Json) -> Self {
+        self.0.insert("subshell_id".to_owned(), subshell);
+        self
+    }
+
+    /// Whether the message goes to a subshell, comes from one, makes one or ends it.
+    #[cfg(feature = "local")]
+    pub(in crate::kernel) fn is_about_a_subshell(&self) -> bool {
+        let subshell = self.0.get("subshell_id");
+        subshell.is_some_and(|subshell| subshell.as_str().is_some()) || self.msg_type().ends_with("_subshell_request")
+    }
+
     /// All fields.
     pub fn fields(&self) -> &JsonMap {
         &self.0

@@ -288,6 +288,13 @@ impl KernelInfo {
         implementation.as_deref() == Some("ipython")
     }
 
+    /// Whether it executes in subshells beside what it is executing (messaging spec, "Kernel subshells").
+    pub fn has_subshells(&self) -> bool {
+        let features = self.content.get("supported_features").and_then(Json::as_array);
+        let mut features = features.unwrap_or_default().iter().filter_map(Json::as_str);
+        features.any(|feature| feature == "kernel subshells")
+    }
+
     /// The version of the messaging protocol that the kernel speaks, such as `5.3`.
     pub fn protocol_version(&self) -> Option<String> {
         self.content

@@ -126,6 +126,38 @@ impl KeptKernel {
         }
     }
 
+    /// Executes beside what the kernel is executing, in a subshell that is made for it, and gives the `execute_reply`. It
+    /// needs no right to execute, and is no execution of a run: this is for looking.
+    ///
+    /// What it publishes is given to [`Kernel::unsolicited`]. Dropping the future leaves the subshell to the kernel.
+    ///
+    /// # Errors
+    /// [`KernelError::Unsupported`] where the kernel has no subshells; [`KernelError::Died`] where it is dead.
+    pub async fn execute_aside(&self, request: ExecuteRequest) -> Result<Message, KernelError> {
+        self.alive()?;
+        let unsupported = || KernelError::Unsupported {
+            what: "executing beside a cell".to_owned(),
+            by: self.to_string(),
+        };
+        if !self.info().has_subshells() {
+            return Err(unsupported());
+        }
+        let dialogue = self.reading.generation().dialogue;
+        let made = dialogue.request(Channel::Control, "create_subshell_request", JsonMap::new());
+        let subshell = made
+            .await?
+            .content
+            .get("subshell_id")
+            .cloned()
+            .ok_or_else(unsupported)?;
+        let reply = dialogue.execute_in(subshell.clone(), request).await;
+        let named = JsonMap::from_iter([("subshell_id".to_owned(), subshell)]);
+        dialogue
+            .request(Channel::Control, "delete_subshell_request", named)
+            .await?;
+        reply
+    }
+
     /// Fails at once on a kernel that is known to be dead.
     fn alive(&self) -> Result<(), KernelError> {
         match &*self.reading.state.borrow() {

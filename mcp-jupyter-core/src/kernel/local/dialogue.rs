@@ -144,6 +144,20 @@ impl Dialogue {
         self.carry_for_reply(self.letter(channel, msg_type, content)).await
     }
 
+    /// Executes in a subshell, while the kernel may be executing; gives the reply.
+    pub(in crate::kernel) async fn execute_in(
+        &self,
+        subshell: Json,
+        request: ExecuteRequest,
+    ) -> Result<Message, KernelError> {
+        let (content, metadata) = content(request);
+        let mut message = Message::new(Channel::Shell, "execute_request", &self.session, content);
+        message.metadata = metadata;
+        message.header = message.header.with_subshell(subshell);
+        self.carry_for_reply(Letter::new(Channel::Shell, &message, &self.codec))
+            .await
+    }
+
     pub(in crate::kernel) async fn carry_for_reply(&self, letter: Letter) -> Result<Message, KernelError> {
         let reply = self.router.expect_reply(&letter.msg_id)?;
         self.carry_registered(letter).await?;

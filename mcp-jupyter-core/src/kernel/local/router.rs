@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use crate::kernel::{Channel, Death, KernelError, KernelState, Message};
+use crate::kernel::{Channel, Death, Header, KernelError, KernelState, Message};
 use crate::model::Json;
 
 use super::channels::Replies;
@@ -224,7 +224,10 @@ impl Router {
                     "idle" => KernelState::Idle,
                     _ => KernelState::Starting,
                 };
-                self.enter(new);
+                // What a subshell does says nothing of what the kernel is executing.
+                if !message.parent_header.as_ref().is_some_and(Header::is_about_a_subshell) {
+                    self.enter(new);
+                }
                 self.show_sign(&message.parent_id().unwrap_or_default());
                 state == "idle"
             }
