@@ -5,6 +5,7 @@
 //! `service` modules of the domains.
 
 mod admin;
+mod asset_pages;
 mod away;
 mod breaker;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod peer;
 mod server;
 mod status;
 mod token;
+mod url_key;
 
 /// The generated code.
 pub(crate) mod pb {
@@ -36,6 +38,7 @@ pub(crate) mod pb {
 const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/mcp_jupyter.v1.bin"));
 
 pub use admin::Admin;
+pub use asset_pages::AssetPages;
 pub(crate) use away::Pauses;
 pub use away::WhenAway;
 pub(crate) use convert::{Malformed, all, duration, malformed, required, timestamp, to_duration, to_timestamp};
@@ -48,3 +51,4 @@ pub(crate) use server::LARGEST_MESSAGE;
 pub use server::{Limits, ServeError, Server, ServerSettings};
 pub(crate) use status::{code, status, unpack};
 pub use token::{InvalidToken, InvalidTokens, Token, Tokens};
+pub use url_key::UrlKey;

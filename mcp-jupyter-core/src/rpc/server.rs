@@ -15,6 +15,7 @@ use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use super::DESCRIPTORS;
 use super::admin::Admin;
+use super::asset_pages::AssetPages;
 use super::endpoint::Endpoint;
 use super::gate::Gate;
 use super::listener::{Listener, Socket};
@@ -25,6 +26,7 @@ use super::pb::peer_service_server::PeerServiceServer;
 use super::pb::scheduler_service_server::SchedulerServiceServer;
 use super::peer::Peer;
 use super::token::Tokens;
+use super::url_key::UrlKey;
 
 /// How long calls in progress may take once the service is to end.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -186,6 +188,19 @@ impl Server {
             metrics: Arc::clone(&self.metrics),
             backend: self.service.backend(),
         }
+    }
+
+    /// The assets over HTTP, with a key for signed URLs if there are any; none where it serves a scheduler.
+    pub fn asset_pages(&self, key: Option<UrlKey>) -> Option<AssetPages> {
+        let Service::Assets(spaces) = &self.service else {
+            return None;
+        };
+        Some(AssetPages {
+            spaces: spaces.iter().cloned().collect(),
+            tokens: self.settings.tokens.clone(),
+            key,
+            metrics: Arc::clone(&self.metrics),
+        })
     }
 
     /// Whether it may serve there.
