@@ -22,6 +22,7 @@ mod planner;
 mod remote;
 #[cfg(feature = "grpc")]
 pub(crate) mod service;
+mod standby;
 mod types;
 mod version;
 
@@ -38,6 +39,7 @@ pub use local::LocalScheduler;
 pub use planner::Planner;
 #[cfg(feature = "grpc")]
 pub use remote::RemoteScheduler;
+pub use standby::StandbyScheduler;
 pub use types::{
     CellEffects, CodeCell, Dispatch, Document, Edge, KernelEpoch, Mode, Observation, OnError, OnKernelDeath, Outcome,
     Plan, PlanRequest, PlannedCell, Priority, Report, ResumedRun, RunEnd, RunRecord, SessionStatus, SkipReason,
