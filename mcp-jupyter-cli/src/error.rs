@@ -51,6 +51,9 @@ pub(crate) enum CliError {
     /// A service cannot serve.
     #[error("{}", chain(.0))]
     Serve(#[from] ServeError),
+    /// A service's connection to its journal is gone.
+    #[error("{name} is gone; another service may have it by now, so this one ends")]
+    JournalLost { name: String },
     /// Anything else that the library could not do.
     #[error("{}", chain(.0))]
     Core(#[from] Error),
@@ -89,6 +92,7 @@ impl CliError {
             | Self::Assets(_)
             | Self::Listen(_)
             | Self::Serve(_)
+            | Self::JournalLost { .. }
             | Self::Core(_) => None,
         }
     }
@@ -109,7 +113,7 @@ impl CliError {
             | Self::Core(Error::Scheduler(SchedulerError::Unsupported { .. })) => Exit::Usage,
             Self::Input { .. } => Exit::BadNotebook,
             Self::NoKernel { .. } | Self::KernelNotNamed { .. } => Exit::KernelStart,
-            Self::Assets(AssetError::Unavailable { .. }) => Exit::Unavailable,
+            Self::Assets(AssetError::Unavailable { .. }) | Self::JournalLost { .. } => Exit::Unavailable,
             Self::Output { .. }
             | Self::Signals { .. }
             | Self::Watch { .. }
@@ -136,6 +140,7 @@ impl CliError {
             | Self::Threads { .. }
             | Self::Listen(_)
             | Self::Serve(_) => ErrorKind::Io,
+            Self::JournalLost { .. } => ErrorKind::Unavailable,
         }
     }
 }

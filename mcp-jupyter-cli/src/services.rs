@@ -6,13 +6,36 @@ use std::sync::Arc;
 use mcp_jupyter_core::Error;
 use mcp_jupyter_core::assets::{AssetStore, ObjectAssets, RemoteAssets};
 use mcp_jupyter_core::engine::Offload;
-use mcp_jupyter_core::rpc::{ClientSettings, Endpoint, Token, Tokens};
-use mcp_jupyter_core::scheduler::{RemoteScheduler, Scheduler};
+use mcp_jupyter_core::rpc::{ClientSettings, Endpoint, Token, Tokens, UrlKey, WhenAway};
+use mcp_jupyter_core::scheduler::{RemoteScheduler, Scheduler, SchedulerError, StandbyScheduler};
 
 use crate::args::{ConnectionArgs, ServiceArgs, WhenAwayArg};
-use crate::error::CliError;
+use crate::error::{CliError, chain};
+use crate::report;
 
 const TOKEN: &str = "MCP_JUPYTER_SERVICE_TOKEN";
+
+/// The scheduler service for runs that begin and end in this program: it may go on with them itself.
+pub(crate) async fn scheduler_of_run(args: &ServiceArgs) -> Result<Option<Arc<dyn Scheduler>>, CliError> {
+    if args.connection.when_away != Some(WhenAwayArg::Local) {
+        return scheduler(args).await;
+    }
+    let Some(endpoint) = endpoint(args)? else {
+        return Ok(None);
+    };
+    let settings = ClientSettings {
+        when_away: WhenAway::Fail,
+        ..settings(&args.connection)?
+    };
+    match RemoteScheduler::connect(endpoint, &settings).await {
+        Ok(remote) => Ok(Some(Arc::new(StandbyScheduler::for_scheduler(Arc::new(remote))))),
+        Err(error @ SchedulerError::Unavailable { .. }) => {
+            report::show_note(&format!("warning: {}: this program plans itself", chain(&error)));
+            Ok(None)
+        }
+        Err(error) => Err(Error::from(error).into()),
+    }
+}
 
 /// The scheduler service that the arguments or the environment name; the scheduler is in this process if none.
 pub(crate) async fn scheduler(args: &ServiceArgs) -> Result<Option<Arc<dyn Scheduler>>, CliError> {
@@ -105,6 +128,12 @@ fn token_text(file: Option<&Path>) -> Result<Option<(String, String)>, CliError>
     }
     let text = std::env::var(TOKEN).ok().filter(|text| !text.is_empty());
     Ok(text.map(|text| (TOKEN.to_owned(), text)))
+}
+
+/// The secret in a file that signs URLs.
+pub(crate) fn url_key(file: &Path) -> Result<UrlKey, CliError> {
+    let text = String::from_utf8_lossy(&read(file)?).into_owned();
+    UrlKey::new(&text).map_err(|error| CliError::usage(format!("{}: {error}", file.display())))
 }
 
 /// The content of a small file.

@@ -29,7 +29,31 @@ pub(crate) enum AssetsCommand {
     Verify(VerifyArgs),
     Prune(PruneArgs),
     Usage(StoreArgs),
+    Url(UrlArgs),
     Serve(AssetServiceArgs),
+}
+
+/// Sign a URL that opens one asset of a service to whoever has it, for a while
+#[derive(Debug, Args)]
+pub(crate) struct UrlArgs {
+    /// The asset
+    pub(crate) digest: Digest,
+
+    /// Where the service gives out assets over HTTP, or what stands in front of it
+    #[arg(long, value_name = "URL")]
+    pub(crate) base: String,
+
+    /// The file with the secret that the service has as `--url-key-file`
+    #[arg(long, value_name = "FILE", env = "MCP_JUPYTER_ASSETS_URL_KEY_FILE")]
+    pub(crate) url_key_file: PathBuf,
+
+    /// How long it is good
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
+    pub(crate) expires: Duration,
+
+    /// The namespace that has the asset
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub(crate) namespace: String,
 }
 
 /// List all assets, with what refers to them

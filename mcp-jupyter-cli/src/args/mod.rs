@@ -18,7 +18,7 @@ mod watch;
 
 pub(crate) use assets::{
     AssetArgs, AssetsArgs, AssetsCommand, ByteRange, CatArgs, ExportArgs, InlineArgs, OffloadArgs, PruneArgs,
-    SearchArgs, StoreArgs, VerifyArgs,
+    SearchArgs, StoreArgs, UrlArgs, VerifyArgs,
 };
 pub(crate) use defaults::parse as parse_with_defaults;
 pub(crate) use history::{DiffArgs, HistoryArgs, RestoreArgs};

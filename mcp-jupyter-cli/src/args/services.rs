@@ -90,6 +90,14 @@ pub(crate) struct AssetServiceArgs {
     #[arg(long, value_name = "URL", env = "MCP_JUPYTER_ASSETS_STORE")]
     pub(crate) store: String,
 
+    /// Where to give out assets over HTTP as well, as `GET /assets/DIGEST`: `HOST:PORT`
+    #[arg(long, value_name = "ADDRESS", env = "MCP_JUPYTER_ASSETS_HTTP")]
+    pub(crate) http: Option<String>,
+
+    /// A file with the secret that signs URLs of assets; see `mcp-jupyter assets url`
+    #[arg(long, value_name = "FILE", env = "MCP_JUPYTER_ASSETS_URL_KEY_FILE")]
+    pub(crate) url_key_file: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) protection: ProtectionArgs,
 
@@ -167,7 +175,7 @@ pub(crate) struct ServiceArgs {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Services")]
 pub(crate) struct ConnectionArgs {
-    /// What a run does while a service is away: it waits for it to return, or fails [default: wait]
+    /// What a run does while a service is away [default: wait]
     #[arg(long, value_enum, value_name = "WHAT", env = "MCP_JUPYTER_WHEN_AWAY")]
     pub(crate) when_away: Option<WhenAwayArg>,
 
@@ -184,6 +192,8 @@ pub(crate) struct ConnectionArgs {
 pub(crate) enum WhenAwayArg {
     /// What the kernel executes goes on, and is reported when the service is back
     Wait,
+    /// The run goes on in this program, which plans the rest itself. Sessions, and large outputs, wait
+    Local,
     /// The run ends; what was executed is saved
     Fail,
 }
@@ -191,7 +201,7 @@ pub(crate) enum WhenAwayArg {
 impl From<WhenAwayArg> for WhenAway {
     fn from(arg: WhenAwayArg) -> Self {
         match arg {
-            WhenAwayArg::Wait => Self::Wait,
+            WhenAwayArg::Wait | WhenAwayArg::Local => Self::Wait,
             WhenAwayArg::Fail => Self::Fail,
         }
     }

@@ -128,7 +128,7 @@ fn mode(args: &PapermillArgs, to_stdout: bool) -> Mode {
 }
 
 async fn options(args: PapermillArgs, parameters: JsonMap) -> Result<Options, CliError> {
-    let scheduler = services::scheduler(&args.services).await?;
+    let scheduler = services::scheduler_of_run(&args.services).await?;
     let offload = services::offload(args.assets.as_deref(), None, &args.services.connection).await?;
     Ok(Options {
         parameters,

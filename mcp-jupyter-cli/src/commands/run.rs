@@ -98,7 +98,7 @@ pub(super) fn parameters(args: &ParameterArgs, defaults: JsonMap) -> Result<Json
 async fn options(args: RunArgs, parameters: JsonMap, jobs: &[Job], report: &Report) -> Result<Options, CliError> {
     let transport = transport(&args.kernel);
     let redactor = redactor(&args);
-    let scheduler = services::scheduler(&args.services).await?;
+    let scheduler = services::scheduler_of_run(&args.services).await?;
     let (assets, threshold) = (args.destination.assets.as_deref(), args.destination.asset_threshold);
     let offload = services::offload(assets, threshold, &args.services.connection).await?;
     let control = args.control;

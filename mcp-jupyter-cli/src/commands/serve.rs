@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,23 +38,36 @@ pub(crate) async fn serve_scheduler(args: SchedulerServiceArgs) -> Result<Exit, 
         return checked(&settings, &args.listen);
     }
     let claim = claim(&args.journal).await?;
-    settings.fencing_token = claim.as_ref().map_or(1, |claim| claim.token);
-    let journal = open_journal(&args.journal).await.map_err(Error::from)?;
-    let name = format!("journal {journal}");
+    let open = async |namespace: &str| open_journal(&args.journal, namespace).await.map_err(Error::from);
+    let opened = open("").await?;
+    let counted = claim.as_ref().map(|claim| claim.token).or(opened.fencing_token);
+    settings.fencing_token = counted.unwrap_or(1);
+    let name = format!("journal {}", opened.journal);
     let namespaces: Vec<String> = settings.tokens.namespaces().map(str::to_owned).collect();
-    let mut server = Server::scheduler(Arc::new(LocalScheduler::new(journal)), settings);
+    let mut gone = vec![opened.gone];
+    let mut server = Server::scheduler(Arc::new(LocalScheduler::new(opened.journal)), settings);
     for namespace in namespaces {
-        let journal = open_journal(&within(&args.journal, &namespace))
-            .await
-            .map_err(Error::from)?;
-        server = server.with_scheduler_for(&namespace, Arc::new(LocalScheduler::new(journal)));
+        let opened = open(&namespace).await?;
+        gone.push(opened.gone);
+        server = server.with_scheduler_for(&namespace, Arc::new(LocalScheduler::new(opened.journal)));
     }
-    serve(server, &args.listen, &args.protection, &args.operation, &name).await
+    let told = Told {
+        name: name.clone(),
+        pages: Vec::new(),
+        stop: CancellationToken::new(),
+    };
+    let lost = futures_util::future::select_all(gone.iter().map(|gone| Box::pin(gone.cancelled())));
+    tokio::select! {
+        served = serve(server, &args.listen, &args.protection, &args.operation, told) => served,
+        // At once, without finishing anything: whatever comes next is another service's.
+        _ = lost => Err(CliError::JournalLost { name }),
+    }
 }
 
 /// Serves a store.
 pub(crate) async fn serve_assets(args: AssetServiceArgs) -> Result<Exit, CliError> {
     let settings = settings(&args.protection)?;
+    let key = args.url_key_file.as_deref().map(services::url_key).transpose()?;
     let store = ObjectAssets::open(&args.store)?;
     if args.operation.check_config {
         return checked(&settings, &args.listen);
@@ -64,14 +76,31 @@ pub(crate) async fn serve_assets(args: AssetServiceArgs) -> Result<Exit, CliErro
     let namespaces: Vec<String> = settings.tokens.namespaces().map(str::to_owned).collect();
     let mut server = Server::assets(Arc::new(store), settings);
     for namespace in namespaces {
-        let store = ObjectAssets::open(&within(&args.store, &namespace))?;
+        let store = ObjectAssets::open(&beside(&args.store, &namespace))?;
         server = server.with_assets_for(&namespace, Arc::new(store));
     }
-    serve(server, &args.listen, &args.protection, &args.operation, &name).await
+    let stop = CancellationToken::new();
+    let mut pages = Vec::new();
+    if let (Some(address), Some(assets)) = (&args.http, server.asset_pages(key)) {
+        let listener = listen_for_http("--http", address).await?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| CliError::usage(format!("--http: {error}")))?;
+        if !address.ip().is_loopback() && args.protection.unprotected < 2 {
+            return Err(CliError::usage_with_hint(
+                format!("--http: other machines can connect to {address}, and nothing encrypts what they are sent"),
+                "listen on 127.0.0.1 behind something that does, or give --unprotected twice",
+            ));
+        }
+        pages.push(format!("assets on http://{address}/assets/"));
+        on_the_side(assets.serve(listener, stop.clone()));
+    }
+    let told = Told { name, pages, stop };
+    serve(server, &args.listen, &args.protection, &args.operation, told).await
 }
 
-/// Where a namespace has what the one without a name has at an address: beside it.
-fn within(address: &str, namespace: &str) -> String {
+/// Where a namespace has its store, beside that of the one without a name.
+fn beside(address: &str, namespace: &str) -> String {
     if address == "memory" {
         return address.to_owned();
     }
@@ -84,13 +113,21 @@ fn checked(settings: &ServerSettings, listen: &ListenAddress) -> Result<Exit, Cl
     Ok(Exit::Ok)
 }
 
+/// What is said once a service is ready, and what ends all that it serves.
+struct Told {
+    name: String,
+    pages: Vec<String>,
+    stop: CancellationToken,
+}
+
 async fn serve(
     server: Server,
     address: &ListenAddress,
     protection: &ProtectionArgs,
     operation: &OperationArgs,
-    name: &str,
+    told: Told,
 ) -> Result<Exit, CliError> {
+    let Told { name, mut pages, stop } = told;
     let mut stops = Stops::listen()?;
     let listener = once_free(async || Listener::bind(address).await, ListenError::is_taken).await?;
     server.check(&listener)?;
@@ -100,16 +137,16 @@ async fn serve(
             server.endpoint(&listener)
         ));
     }
-    let stop = CancellationToken::new();
-    let page = match &operation.admin {
-        Some(address) => format!(
-            ", metrics on http://{}/metrics",
-            tell_over_http(&server, address, &stop).await?
-        ),
-        None => String::new(),
-    };
-    let ready = format!("listening on {} ({name}){page}\n", server.endpoint(&listener));
-    report::show_data(ready.as_bytes());
+    if let Some(address) = &operation.admin {
+        let listener = listen_for_http("--admin", address).await?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| CliError::usage(format!("--admin: {error}")))?;
+        pages.push(format!("metrics on http://{address}/metrics"));
+        on_the_side(server.admin().serve(listener, stop.clone()));
+    }
+    pages.insert(0, format!("listening on {} ({name})", server.endpoint(&listener)));
+    report::show_data(format!("{}\n", pages.join(", ")).as_bytes());
     let ended = server.serve(listener, stop.clone());
     tokio::pin!(ended);
     tokio::select! {
@@ -123,20 +160,19 @@ async fn serve(
     Ok(Exit::Ok)
 }
 
-/// Tells of the service over HTTP, and gives where.
-async fn tell_over_http(server: &Server, address: &str, stop: &CancellationToken) -> Result<SocketAddr, CliError> {
+async fn listen_for_http(flag: &str, address: &str) -> Result<TcpListener, CliError> {
     let in_use = |error: &std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse;
     let bound = once_free(async || TcpListener::bind(address).await, in_use).await;
-    let listener = bound.and_then(|listener| Ok((listener.local_addr()?, listener)));
-    let (address, listener) =
-        listener.map_err(|error| CliError::usage(format!("--admin: cannot listen on {address}: {error}")))?;
-    let serving = server.admin().serve(listener, stop.clone());
+    bound.map_err(|error| CliError::usage(format!("{flag}: cannot listen on {address}: {error}")))
+}
+
+/// Serves pages beside the service itself.
+fn on_the_side(serving: impl Future<Output = std::io::Result<()>> + Send + 'static) {
     tokio::spawn(async move {
         if let Err(error) = serving.await {
-            tracing::warn!(%error, "the page with the metrics is gone");
+            tracing::warn!(%error, "pages over HTTP are gone");
         }
     });
-    Ok(address)
 }
 
 fn settings(args: &ProtectionArgs) -> Result<ServerSettings, CliError> {

@@ -16,6 +16,8 @@ mod front_end;
 mod installing;
 mod lab;
 mod plans;
+#[path = "../../../mcp-jupyter-core/tests/support/postgres.rs"]
+mod postgres;
 mod proposals;
 mod resources;
 mod runs;

@@ -33,6 +33,8 @@ macro_rules! names {
     };
 }
 with_every_case!(names);
+#[cfg(feature = "postgres")]
+pub(crate) use with_every_case;
 
 #[test]
 fn no_case_is_left_out() {

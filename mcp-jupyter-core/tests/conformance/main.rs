@@ -6,6 +6,11 @@ mod assets;
 mod disks;
 mod journal;
 mod kernel;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "postgres")]
+#[path = "../support/postgres.rs"]
+mod postgres_server;
 #[cfg(feature = "grpc")]
 mod remote;
 mod scheduler;

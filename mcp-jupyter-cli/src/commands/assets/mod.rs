@@ -5,6 +5,7 @@ mod listing;
 mod notebooks;
 mod prune;
 mod search;
+mod url;
 mod verify;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub(crate) async fn assets(command: AssetsCommand) -> Result<Exit, CliError> {
         AssetsCommand::Offload(args) => notebooks::offload(args).await,
         AssetsCommand::Verify(args) => verify::verify(args).await,
         AssetsCommand::Prune(args) => prune::prune(args).await,
+        AssetsCommand::Url(args) => url::url(&args),
         AssetsCommand::Serve(args) => super::serve_assets(args).await,
     }
 }

@@ -57,7 +57,7 @@ struct Behind {
 impl Behind {
     fn start(lab: &Lab, program: Program) -> Self {
         let service = Service::start(lab, program);
-        let proxy = Proxy::before(service.address());
+        let proxy = Proxy::before(&[service.address()]);
         Self { service, proxy }
     }
 

@@ -1,23 +1,11 @@
 //! What whoever operates the services sees and sets.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
-use super::process::{Program, Service, refused};
+use super::process::{Program, Service, ask, refused};
 use crate::lab::Lab;
 
-/// The status and the body of a page.
 fn page(address: &str, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    let page = ask(address, path, &[]);
+    (page.status, page.body)
 }
 
 #[test]
@@ -42,13 +30,13 @@ fn a_service_tells_what_it_does() {
         (&scheduler, "mcp_jupyter_calls_total{method=\"Report\",code=\"Ok\"} 2"),
         (&assets, "mcp_jupyter_asset_bytes_received_total 100001"),
     ] {
-        let (status, metrics) = page(service.admin(), "/metrics");
+        let (status, metrics) = page(service.page(), "/metrics");
         assert!(
             status == 200 && metrics.contains(line),
             "{line} is missing in {metrics}"
         );
-        assert_eq!(page(service.admin(), "/healthz"), (200, "ok\n".to_owned()));
-        assert_eq!(page(service.admin(), "/readyz"), (200, "ready\n".to_owned()));
+        assert_eq!(page(service.page(), "/healthz"), (200, "ok\n".to_owned()));
+        assert_eq!(page(service.page(), "/readyz"), (200, "ready\n".to_owned()));
     }
 }
 
@@ -62,7 +50,7 @@ fn a_file_has_values_for_options() {
     );
     let config = lab.path("service.toml").display().to_string();
     let service = Service::start_on(&lab, Program::Scheduler, "127.0.0.1:0", &["--config", &config]);
-    assert_eq!(page(service.admin(), "/healthz").0, 200);
+    assert_eq!(page(service.page(), "/healthz").0, 200);
     let full = lab.run(&[
         "run",
         "in.ipynb",
@@ -113,7 +101,7 @@ fn a_configuration_is_checked_without_serving() {
     for (text, reason) in [
         (
             "journal = \"redis://host\"",
-            "expected a path, sqlite:///path or memory",
+            "expected a path, sqlite:///path, postgres://user@host/database or memory",
         ),
         ("jurnal = \"memory\"", "there is no option \"jurnal\""),
         ("journal = ", "TOML parse error at line 1"),

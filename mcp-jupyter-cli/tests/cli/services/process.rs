@@ -1,6 +1,7 @@
 //! A service that runs, and can be killed and started again.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -32,7 +33,7 @@ pub(super) struct Service {
     program: Program,
     /// Where clients reach it.
     pub(super) url: String,
-    admin: Option<String>,
+    page: Option<String>,
 }
 
 impl Service {
@@ -66,10 +67,10 @@ impl Service {
             .strip_prefix("listening on ")
             .and_then(|rest| rest.split(' ').next());
         let url = url.unwrap_or_else(|| panic!("{program:?} says {line:?}")).to_owned();
-        let admin = line.split_once("http://").and_then(|(_, rest)| rest.split('/').next());
+        let page = line.split_once("http://").and_then(|(_, rest)| rest.split('/').next());
         Self {
             child,
-            admin: admin.map(str::to_owned),
+            page: page.map(str::to_owned),
             command,
             program,
             url,
@@ -81,9 +82,9 @@ impl Service {
         self.url.split_once("://").unwrap().1
     }
 
-    /// Where it tells of itself over HTTP.
-    pub(super) fn admin(&self) -> &str {
-        self.admin.as_deref().unwrap()
+    /// Where it answers over HTTP.
+    pub(super) fn page(&self) -> &str {
+        self.page.as_deref().unwrap()
     }
 
     pub(super) fn signal(&self, signal: Signal) {
@@ -111,10 +112,15 @@ impl Service {
         drop(std::mem::replace(self, next));
     }
 
-    /// Asks it to end, and gives its exit code.
-    pub(super) fn terminate(mut self) -> Option<i32> {
-        self.signal(Signal::SIGTERM);
+    /// Waits for its end, and gives its exit code.
+    pub(super) fn wait(mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
+    }
+
+    /// Asks it to end, and gives its exit code.
+    pub(super) fn terminate(self) -> Option<i32> {
+        self.signal(Signal::SIGTERM);
+        self.wait()
     }
 }
 
@@ -122,6 +128,42 @@ impl Drop for Service {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// What a page has answered.
+pub(super) struct Page {
+    pub(super) status: u16,
+    pub(super) head: String,
+    pub(super) body: String,
+}
+
+impl Page {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines
+            .into_iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+}
+
+/// Asks for a page over HTTP.
+pub(super) fn ask(address: &str, path: &str, headers: &[&str]) -> Page {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let headers: String = headers.iter().flat_map(|header| [*header, "\r\n"]).collect();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    Page {
+        status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+        head: head.to_owned(),
+        body: body.to_owned(),
     }
 }
 

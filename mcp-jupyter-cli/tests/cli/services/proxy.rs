@@ -12,7 +12,7 @@ pub(super) enum Way {
     ToClient,
 }
 
-/// A proxy in front of a service. It ends with the test's process.
+/// A proxy in front of services that stand in for each other. It ends with the test's process.
 pub(super) struct Proxy {
     pub(super) url: String,
     state: Arc<State>,
@@ -32,15 +32,17 @@ struct Control {
 }
 
 impl Proxy {
-    pub(super) fn before(service: &str) -> Self {
+    pub(super) fn before(services: &[&str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("grpc://{}", listener.local_addr().unwrap());
         let state: Arc<State> = Arc::default();
-        let (service, shared) = (service.to_owned(), Arc::clone(&state));
+        let services: Vec<String> = services.iter().map(|service| (*service).to_owned()).collect();
+        let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                // Where the service is away, the client is turned away as well.
-                if let Ok(server) = TcpStream::connect(&service) {
+                // The first that is there; where none is, the client is turned away as well.
+                let server = services.iter().find_map(|service| TcpStream::connect(service).ok());
+                if let Some(server) = server {
                     connect(&client, &server, &shared);
                 }
             }
