@@ -1,6 +1,7 @@
 //! The two services, as programs of their own under every shell.
 
 mod away;
+mod deploying;
 mod faults;
 mod operation;
 mod pages;
