@@ -211,7 +211,7 @@ impl PyAssets {
     /// What is wrong with these assets, or with all, by digest.
     fn verify(&self, py: Python<'_>, digests: Vec<String>) -> PyResult<PyJob> {
         let store = self.store()?;
-        let digests: PyResult<Vec<Digest>> = digests.iter().map(|digest| parsed(py, digest)).collect();
+        let digests: PyResult<Vec<Digest>> = digests.into_iter().map(|digest| parsed(py, &digest)).collect();
         let digests = digests?;
         let work = async move {
             let digests = match digests.as_slice() {

@@ -14,6 +14,7 @@ mod planner;
 mod pump;
 mod run;
 mod runtime;
+mod session;
 
 /// The compiled half of the package `mcp_jupyter`.
 #[pyo3::pymodule]
@@ -31,13 +32,16 @@ mod _native {
     use crate::job::PyJob;
 
     #[pymodule_export]
-    use crate::live::{PyExecution, PyKernel, attach_kept, attach_kernel, start_kernel};
+    use crate::live::{PyExecution, PyKernel, attach_kernel, start_kernel};
 
     #[pymodule_export]
     use crate::object_file::save_object;
 
     #[pymodule_export]
     use crate::planner::{PyPlanner, PyPreview};
+
+    #[pymodule_export]
+    use crate::session::{PySession, open_session};
 
     #[pymodule_export]
     use crate::ending::shut_down;

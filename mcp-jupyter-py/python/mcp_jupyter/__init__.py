@@ -37,6 +37,7 @@ if _TYPE_CHECKING:
     from ._papermill import execute_notebook
     from ._ray import RayExecutor
     from ._scheduler import AnalysedCell, Edge, Graph, Plan, PlannedCell, Scheduler, SkippedCell
+    from ._session import Edited, Session, SnapshotInfo, Version
 
 _atexit.register(_shut_down)
 
@@ -50,6 +51,7 @@ _LATER = {
     "AsyncRun": "_arun",
     "Completions": "_kernel",
     "Edge": "_scheduler",
+    "Edited": "_session",
     "Execution": "_execution",
     "Graph": "_scheduler",
     "Kernel": "_kernel",
@@ -58,7 +60,10 @@ _LATER = {
     "PlannedCell": "_scheduler",
     "RayExecutor": "_ray",
     "Scheduler": "_scheduler",
+    "Session": "_session",
     "SkippedCell": "_scheduler",
+    "SnapshotInfo": "_session",
+    "Version": "_session",
     "arun": "_arun",
     "execute_notebook": "_papermill",
     "load_ipython_extension": "_magic",
@@ -90,6 +95,7 @@ __all__ = [
     "ConflictError",
     "CorruptError",
     "Edge",
+    "Edited",
     "Error",
     "Execution",
     "Graph",
@@ -106,11 +112,14 @@ __all__ = [
     "RayExecutor",
     "RunResult",
     "Scheduler",
+    "Session",
     "SkippedCell",
+    "SnapshotInfo",
     "SystemCallError",
     "TimedOutError",
     "UnavailableError",
     "UnsupportedError",
+    "Version",
     "__version__",
     "arun",
     "execute_notebook",

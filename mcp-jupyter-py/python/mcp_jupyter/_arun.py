@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, Deque, Dict, Generator, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Deque, Generator, List, Optional
 
 from ._native import Run
 from ._options import Notebook, Path, native_options
@@ -52,7 +52,8 @@ def arun(
     ...             print(event["event"])
     ...         return await run
     """
-    return AsyncRun(native_options(notebook, output, options), check)
+    native = native_options(notebook, output, options)
+    return AsyncRun(lambda: Run(native), native["output"], check)
 
 
 class AsyncRun:
@@ -62,8 +63,9 @@ class AsyncRun:
     notebook and ends the kernel before they go on. Once nothing refers to the run any more, it is ended at once.
     """
 
-    def __init__(self, options: Dict[str, Any], check: bool) -> None:
-        self._options = options
+    def __init__(self, begin: Callable[[], Run], output: Optional[str], check: bool) -> None:
+        self._begin = begin
+        self._output = output
         self._check = check
         self._native: Optional[Run] = None
         self._ready: Optional[asyncio.Event] = None
@@ -105,7 +107,7 @@ class AsyncRun:
     def _begun(self) -> Run:
         if self._native is None:
             self._ready = asyncio.Event()
-            self._native = Run(self._options)
+            self._native = self._begin()
             self._native.subscribe(asyncio.get_running_loop(), self._ready.set)
         return self._native
 
@@ -139,7 +141,7 @@ class AsyncRun:
         if self._result is None:
             while await self._next() is not None:
                 pass
-            self._result = to_result(self._begun(), self._options)
+            self._result = to_result(self._begun(), self._output)
         if self._check:
             self._result.raise_for_status()
         return self._result

@@ -45,17 +45,21 @@ class LaunchOptions(TypedDict, total=False):
     startup_timeout: float
 
 
-def _launch(name: Optional[str], options: LaunchOptions) -> Task[Kernel]:
+def native_launch(name: Optional[str], options: LaunchOptions) -> Dict[str, Any]:
+    """How to start a kernel, as the compiled half takes it."""
     known = {"python", "cwd", "env", "startup_timeout"}
     if unknown := sorted(set(options) - known):
         raise TypeError(f"unknown option {unknown[0]!r}; there are {', '.join(sorted(known))}")
-    complete = {
+    return {
         "kernel": kernel_choice(name, options.get("python")),
         "cwd": folder(options.get("cwd")),
         "env": dict(options.get("env") or {}),
         "startup_timeout": options.get("startup_timeout", 60.0),
     }
-    return Task(_native.start_kernel(complete), Kernel)
+
+
+def _launch(name: Optional[str], options: LaunchOptions) -> Task[Kernel]:
+    return Task(_native.start_kernel(native_launch(name, options)), Kernel)
 
 
 def _attach(connection_file: Path, timeout: float) -> Task[Kernel]:

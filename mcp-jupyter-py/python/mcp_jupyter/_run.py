@@ -193,26 +193,32 @@ def execute(
     if live is not None:
         live.add(native)
     try:
-        if progress:
+        follow(native, on_event, _title(options["path"]) if progress else None)
+    finally:
+        if live is not None:
+            live.discard(native)
+    return to_result(native, options["output"])
+
+
+def follow(native: Run, on_event: Optional[OnEvent], title: Optional[str]) -> None:
+    """Reads a run to its end, and ends it where that is broken off; with a title it shows its progress."""
+    try:
+        if title is not None:
             from ._progress import progress_bar
 
-            with progress_bar(_title(options)) as bar:
+            with progress_bar(title) as bar:
                 _follow(native, [bar, on_event] if on_event else [bar])
         else:
             _follow(native, [on_event] if on_event else [])
     except BaseException:
         _end(native)
         raise
-    finally:
-        if live is not None:
-            live.discard(native)
-    return to_result(native, options)
 
 
-def to_result(native: Run, options: Mapping[str, Any]) -> RunResult:
+def to_result(native: Run, output: Optional[str]) -> RunResult:
     """What a run that has ended leaves."""
     document, summary = native.result()
-    return RunResult(document, summary, options["output"])
+    return RunResult(document, summary, output)
 
 
 def _follow(native: Run, listeners: Iterable[OnEvent]) -> None:
@@ -234,5 +240,5 @@ def _end(native: Run) -> None:
         raise
 
 
-def _title(options: Mapping[str, Any]) -> str:
-    return os.path.basename(options["path"]) if options["path"] else "notebook"
+def _title(path: Optional[str]) -> str:
+    return os.path.basename(path) if path else "notebook"

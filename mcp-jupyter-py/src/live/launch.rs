@@ -1,12 +1,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use mcp_jupyter_core::Error;
-use mcp_jupyter_core::kernel::kept::{KeeperProgram, KeptProvisioner};
 use mcp_jupyter_core::kernel::local::LocalProvisioner;
-use mcp_jupyter_core::kernel::{KernelProvisioner, LaunchRequest};
-use mcp_jupyter_core::model::KernelId;
+use mcp_jupyter_core::kernel::{KernelProvisioner, KernelSpec, LaunchRequest};
+use mcp_jupyter_core::session::notebook::Notebook;
 use pyo3::prelude::*;
 
 use super::PyKernel;
@@ -16,7 +14,7 @@ use crate::job::PyJob;
 use crate::run::seconds;
 
 /// What to start, and how.
-#[derive(Debug, FromPyObject)]
+#[derive(Clone, Debug, FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct LaunchOptions {
     kernel: KernelChoice,
@@ -30,11 +28,21 @@ impl LaunchOptions {
     /// What is to be started, by whom. It may block.
     fn request(self) -> Result<(LocalProvisioner, LaunchRequest), Error> {
         let (provisioner, spec) = self.kernel.choose_alone()?;
+        Ok((provisioner, self.of_spec(spec)?))
+    }
+
+    /// What is to be started for a notebook. It may block.
+    pub(crate) fn request_for(self, notebook: &Notebook) -> Result<LaunchRequest, Error> {
+        let (_, spec) = self.kernel.choose(notebook)?;
+        self.of_spec(spec)
+    }
+
+    fn of_spec(self, spec: KernelSpec) -> Result<LaunchRequest, Error> {
         let mut request = LaunchRequest::new(spec);
         request.cwd = self.cwd;
         request.env = self.env;
         request.startup_timeout = seconds("startup_timeout", self.startup_timeout)?;
-        Ok((provisioner, request))
+        Ok(request)
     }
 }
 
@@ -58,21 +66,5 @@ pub(crate) fn attach_kernel(py: Python<'_>, connection_file: PathBuf, timeout: f
     let work = async move { LocalProvisioner::new().attach(&connection_file, timeout).await };
     PyJob::start(py, work, |py, kernel| {
         Ok(Bound::new(py, PyKernel::new(kernel, true))?.into_any())
-    })
-}
-
-/// Connects to a kernel behind a keeper, by its id.
-#[pyfunction]
-pub(crate) fn attach_kept(py: Python<'_>, folder: PathBuf, program: PathBuf, kernel: String) -> PyResult<PyJob> {
-    let work = async move {
-        let keeper = KeeperProgram {
-            program,
-            arguments: vec!["keep".into()],
-        };
-        let kernels = KeptProvisioner::new(LocalProvisioner::new(), keeper, folder.join("kernels"));
-        kernels.attach(&KernelId::from(kernel), None).await
-    };
-    PyJob::start(py, work, |py, kernel| {
-        Ok(Bound::new(py, PyKernel::new(Arc::new(kernel), true))?.into_any())
     })
 }

@@ -19,7 +19,7 @@ use crate::run::invalid;
 use crate::runtime::Owned;
 
 pub(crate) use self::execution::PyExecution;
-pub(crate) use self::launch::{attach_kept, attach_kernel, start_kernel};
+pub(crate) use self::launch::{LaunchOptions, attach_kernel, start_kernel};
 
 use self::execution::ExecuteOptions;
 
@@ -40,7 +40,7 @@ struct Live {
 pub(crate) struct PyKernel(Owned<Arc<Live>>);
 
 impl PyKernel {
-    fn new(kernel: Arc<dyn Kernel>, is_kept: bool) -> Self {
+    pub(crate) fn new(kernel: Arc<dyn Kernel>, is_kept: bool) -> Self {
         let live = Arc::new(Live {
             kernel: Mutex::new(Some(kernel)),
             is_kept,

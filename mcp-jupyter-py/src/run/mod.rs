@@ -12,9 +12,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use self::options::Options;
-pub(crate) use self::options::{invalid, seconds};
-use self::queue::{End, Queue, Stop};
-pub(crate) use self::worker::end_all;
+pub(crate) use self::options::{invalid, on_error, seconds};
+use self::queue::End;
+pub(crate) use self::queue::{Queue, Stop};
+pub(crate) use self::worker::{end_all, follow, register, work};
 
 use crate::ending::{check_alive, detached};
 use crate::error::to_python;
@@ -24,6 +25,12 @@ use crate::objects::{loads, to_list};
 #[pyclass(name = "Run", module = "mcp_jupyter._native", frozen)]
 #[derive(Debug)]
 pub(crate) struct PyRun(Arc<Queue>);
+
+impl From<Arc<Queue>> for PyRun {
+    fn from(queue: Arc<Queue>) -> Self {
+        Self(queue)
+    }
+}
 
 #[pymethods]
 impl PyRun {
@@ -84,7 +91,6 @@ impl PyRun {
 
 impl Drop for PyRun {
     fn drop(&mut self) {
-        self.0.events.abandon();
-        self.0.ask(Stop::AtOnce);
+        self.0.leave();
     }
 }

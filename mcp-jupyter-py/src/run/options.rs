@@ -228,7 +228,8 @@ impl Saving {
     }
 }
 
-fn on_error(name: &str) -> Result<OnError, SessionError> {
+/// What a failed cell means, by its name.
+pub(crate) fn on_error(name: &str) -> Result<OnError, SessionError> {
     match name {
         "stop" => Ok(OnError::Stop),
         "continue" => Ok(OnError::Continue),

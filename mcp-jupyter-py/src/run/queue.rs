@@ -6,10 +6,12 @@ use mcp_jupyter_core::engine::{FinishedRun, RunControl, RunEvent, StopCause};
 use crate::feed::Feed;
 
 /// The way of a run's events from its thread to Python, and of requests to stop back.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Queue {
     pub(crate) events: Feed<RunEvent>,
     state: Mutex<State>,
+    /// How the run ends where nobody waits for it any more.
+    parting: Stop,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +41,20 @@ pub(crate) enum Stop {
 }
 
 impl Queue {
+    pub(crate) fn new(parting: Stop) -> Self {
+        Self {
+            events: Feed::default(),
+            state: Mutex::default(),
+            parting,
+        }
+    }
+
+    /// Nobody waits for the run any more.
+    pub(crate) fn leave(&self) {
+        self.events.abandon();
+        self.ask(self.parting);
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

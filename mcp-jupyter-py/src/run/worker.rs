@@ -17,16 +17,21 @@ static RUNS: Mutex<Vec<(u32, Weak<Queue>)>> = Mutex::new(Vec::new());
 
 /// Begins a run on a thread of its own, which never enters Python.
 pub(super) fn start(options: Options) -> Result<Arc<Queue>, Error> {
-    let queue = Arc::new(Queue::default());
+    let queue = Arc::new(Queue::new(Stop::AtOnce));
     let work = Work(Arc::clone(&queue));
     std::thread::Builder::new()
         .name("mcp-jupyter-run".to_owned())
         .spawn(move || work.run(options))
         .map_err(no_thread)?;
+    register(&queue);
+    Ok(queue)
+}
+
+/// Has a run end with this process.
+pub(crate) fn register(queue: &Arc<Queue>) {
     let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
     runs.retain(|(_, queue)| queue.strong_count() > 0);
-    runs.push((std::process::id(), Arc::downgrade(&queue)));
-    Ok(queue)
+    runs.push((std::process::id(), Arc::downgrade(queue)));
 }
 
 /// Ends all runs at once, and waits for that.
@@ -35,8 +40,7 @@ pub(crate) fn end_all(patience: Duration) {
     let ours = runs.into_iter().filter(|(pid, _)| *pid == std::process::id());
     let queues: Vec<Arc<Queue>> = ours.filter_map(|(_, queue)| queue.upgrade()).collect();
     for queue in &queues {
-        queue.events.abandon();
-        queue.ask(Stop::AtOnce);
+        queue.leave();
     }
     let due = Instant::now() + patience;
     for queue in &queues {
@@ -44,16 +48,25 @@ pub(crate) fn end_all(patience: Duration) {
     }
 }
 
-/// The work of a run's thread. However it ends, the queue is told.
+/// The work of a run. However it ends, the queue is told.
 struct Work(Arc<Queue>);
+
+/// Does the work of a run that goes on elsewhere than on a thread of its own. However it ends, the queue is told.
+pub(crate) async fn work(queue: Arc<Queue>, work: impl Future<Output = Result<FinishedRun, Error>>) {
+    let told = Work(queue);
+    told.0.end(end_of(work.await));
+}
+
+fn end_of(done: Result<FinishedRun, Error>) -> End {
+    match done {
+        Ok(finished) => End::Finished(finished),
+        Err(error) => End::Refused(error),
+    }
+}
 
 impl Work {
     fn run(self, options: Options) {
-        let end = match self.try_run(options) {
-            Ok(finished) => End::Finished(finished),
-            Err(error) => End::Refused(error),
-        };
-        self.0.end(end);
+        self.0.end(end_of(self.try_run(options)));
     }
 
     fn try_run(&self, options: Options) -> Result<FinishedRun, Error> {
@@ -63,32 +76,34 @@ impl Work {
         let ready = options.ready()?;
         // One thread: each message of a kernel passes through several tasks.
         let runtime = one_thread()?;
-        let finished = runtime.block_on(self.follow(ready));
+        let finished = runtime.block_on(self.run_ready(ready));
         runtime.shutdown_background();
         finished
     }
 
-    async fn follow(&self, ready: Ready) -> Result<FinishedRun, Error> {
+    async fn run_ready(&self, ready: Ready) -> Result<FinishedRun, Error> {
         save_first(&ready.request).await?;
         let engine = Engine::new(Arc::new(ready.provisioner));
-        let mut run = engine.run(ready.request)?;
-        self.0.has_begun(run.control());
-        self.pass_on(&mut run, &ready.warnings).await;
-        let mut finished = run.finish().await;
-        finished.summary.warnings.splice(0..0, ready.warnings);
-        Ok(finished)
+        let run = engine.run(ready.request)?;
+        Ok(follow(&self.0, run, ready.warnings).await)
     }
+}
 
-    async fn pass_on(&self, run: &mut Run, warnings: &[String]) {
-        while let Some(event) = run.next().await {
-            let is_first = matches!(event, RunEvent::RunStarted { .. });
-            self.0.events.push(event).await;
-            for message in warnings.iter().filter(|_| is_first) {
-                let message = message.clone();
-                self.0.events.push(RunEvent::Warning { message }).await;
-            }
+/// Tells Python of a run to its end, and of what the user should know besides right after its beginning; takes requests to
+/// stop it.
+pub(crate) async fn follow(queue: &Queue, mut run: Run, warnings: Vec<String>) -> FinishedRun {
+    queue.has_begun(run.control());
+    while let Some(event) = run.next().await {
+        let is_first = matches!(event, RunEvent::RunStarted { .. });
+        queue.events.push(event).await;
+        for message in warnings.iter().filter(|_| is_first) {
+            let message = message.clone();
+            queue.events.push(RunEvent::Warning { message }).await;
         }
     }
+    let mut finished = run.finish().await;
+    finished.summary.warnings.splice(0..0, warnings);
+    finished
 }
 
 impl Drop for Work {
