@@ -65,3 +65,26 @@ def test_another_package_of_the_same_name_is_told(tmp_path):
     said = importing().stderr.splitlines()[-1]
     assert said.startswith(f"ImportError: the distribution mcp-jupyter 2.3 is installed in {tmp_path} beside mcp-jupyter-py")
     assert "uninstall mcp-jupyter mcp-jupyter-py" in said
+
+
+SUB_INTERPRETER = """
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+attempt = "try: import mcp_jupyter\\nexcept ImportError as error: print(error, flush=True)"
+if hasattr(interpreters, "exec"):
+    interpreters.exec(interpreters.create("legacy"), attempt)
+else:
+    interpreters.run_string(interpreters.create(), attempt)
+import mcp_jupyter
+print(len(mcp_jupyter.kernelspecs()) >= 0)
+"""
+
+
+def test_sub_interpreters_are_refused_and_the_main_one_is_not():
+    command = [sys.executable, "-I", "-c", SUB_INTERPRETER]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    refused, served = done.stdout.splitlines()
+    assert refused.startswith("mcp_jupyter cannot be used in a sub-interpreter; import it in the main one")
+    assert (served, done.stderr) == ("True", "")

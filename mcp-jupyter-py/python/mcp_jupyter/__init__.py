@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from . import _clash as _clash
+from . import _interpreter as _interpreter
 from ._native import KernelSpec, __version__, kernelspec, kernelspecs
 from ._native import shut_down as _shut_down
 from ._run import run
