@@ -263,6 +263,17 @@ def test_only_errors_of_imports_are_looked_for(write, run):
     result = run("--mcp-jupyter-import-errors")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["cell #1 (id b): raised ModuleNotFoundError: No module named 'no_such_module'"])
+    assert run("--mcp-jupyter-import-errors", "--mcp-jupyter-overwrite").ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_slow_cells_hide_no_errors_of_imports(write, run):
+    slow = executed("import time; time.sleep(600)", id="slow")
+    write(executed("x = 1", id="x"), slow, new_markdown_cell("then"), executed("import no_such_module", id="b"))
+    result = run("--mcp-jupyter-import-errors", "--mcp-jupyter-timeout=1", "--mcp-jupyter-cells")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["cell #3 (id b): raised ModuleNotFoundError*"])
+    write(executed("x = 1", id="x"), slow)
+    run("--mcp-jupyter-import-errors", "--mcp-jupyter-timeout=1").assert_outcomes(passed=1)
 
 
 def test_notebooks_are_overwritten_with_their_new_outputs(write, run):
@@ -285,6 +296,8 @@ def test_notebooks_are_overwritten_with_their_new_outputs(write, run):
 def test_code_after_a_cell_fails_that_cell(write, run):
     write(executed("1", b"1", id="a", nbmake={"post_cell_execute": ["assert False, 'no'"]}))
     run("--mcp-jupyter-cells").stdout.fnmatch_lines(["cell #0 (id a): the code after it,*raised AssertionError: no"])
+    write(executed("1 / 0", id="a", nbmake={"post_cell_execute": ["assert False, 'no'"]}))
+    run("--mcp-jupyter-cells").stdout.fnmatch_lines(["cell #0 (id a): raised ZeroDivisionError*"])
 
 
 def test_files_that_are_no_notebooks_are_told(run, pytester):

@@ -31,6 +31,8 @@ class NotebookPlugin:
         for name in ("--mcp-jupyter-rtol", "--mcp-jupyter-atol"):
             if not option(name) >= 0:
                 raise pytest.UsageError(f"{name}: expected a number that is not negative")
+        if option("--mcp-jupyter-overwrite") and option("--mcp-jupyter-import-errors"):
+            raise pytest.UsageError("--mcp-jupyter-import-errors keeps no outputs that --mcp-jupyter-overwrite could write")
         default = Rules(not option("--mcp-jupyter-lax"), rtol=option("--mcp-jupyter-rtol"), atol=option("--mcp-jupyter-atol"))
         self._settings = Settings(
             default=default,

@@ -114,9 +114,11 @@ class Trial:
         """
         ended = self._run(None)
         found = [problem for cell in self.cells for problem in self._problems_of(cell, ended)]
-        if not found and ended.result.status not in ("ok", "cell_failed"):
-            return [Problem(ended.why())]
-        return found
+        if found or ended.result.status in ("ok", "cell_failed"):
+            return found
+        if self._settings.import_errors_only and ended.result.status == "timed_out":
+            return []
+        return [Problem(ended.why())]
 
     def problems_of(self, cell: TestedCell, last: int) -> Optional[List[Problem]]:
         """What is wrong with a cell, where no cell after `last` is of interest; None where it was not executed.
@@ -151,22 +153,39 @@ class Trial:
 
     def _execute(self, last: Optional[int]) -> _Ended:
         notebook, places = for_run(self._notebook, {cell.index: cell.rules for cell in self.cells})
+        end = None if last is None or self._settings.overwrites else self._end_of(last, places)
+        ended = _Ended(places)
+        begin: Optional[int] = 0
+        while begin is not None:
+            result = execute(native_options(notebook, None, self._options(begin, end)))
+            if result.status == "interrupted":
+                raise KeyboardInterrupt
+            ended.add(result)
+            begin = self._next_part(result, places)
+        if self._settings.overwrites:
+            overwrite(self.path, self._notebook, json.loads(result.to_bytes()), places)
+        return ended
+
+    def _options(self, begin: int, end: Optional[int]) -> Dict[str, Any]:
         limit = float(self._execution.get("timeout") or self._settings.timeout)
         goes_on = self._settings.by_cell or self._settings.import_errors_only or self._execution.get("allow_errors")
-        options = {
+        return {
             "kernel": self._settings.kernel,
             "cwd": os.path.dirname(self.path),
             "timeout": limit if limit > 0 else None,
             "startup_timeout": self._settings.startup_timeout,
             "on_error": "continue" if goes_on else "stop",
-            "last": None if last is None or self._settings.overwrites else f"#{self._end_of(last, places)}",
+            "first": f"#{begin}" if begin else None,
+            "last": None if end is None else f"#{end}",
         }
-        result = execute(native_options(notebook, None, options))
-        if result.status == "interrupted":
-            raise KeyboardInterrupt
-        if self._settings.overwrites:
-            overwrite(self.path, self._notebook, json.loads(result.to_bytes()), places)
-        return _Ended(result, places)
+
+    def _next_part(self, result: RunResult, places: Places) -> Optional[int]:
+        """Where a new kernel goes on to look for failing imports after a cell that has taken too long, which ends a run."""
+        stopped_at = result.summary["outcome"].get("cell")
+        if not self._settings.import_errors_only or result.status != "timed_out" or stopped_at is None:
+            return None
+        left = (places[cell.index] for cell in self.cells if not cell.rules.is_skipped)
+        return next((place for place in left if place > stopped_at["index"]), None)
 
     def _end_of(self, index: int, places: Places) -> int:
         has_code_after = any(cell.index == index and cell.has_code_after for cell in self.cells)
@@ -177,12 +196,13 @@ class Trial:
         if done is None:
             return []
         problems = self._failures(cell, done["outcome"], ended)
-        if not problems and cell.has_code_after and (after := ended.after(cell)):
+        # As nbmake, which does not execute that code after a cell that raises.
+        if done["outcome"]["status"] == "ok" and cell.has_code_after and (after := ended.after(cell)):
             problems = self._failures_after(cell, after["outcome"], ended)
         return problems or self._differences(cell, ended)
 
     def _failures(self, cell: TestedCell, outcome: Mapping[str, Any], ended: _Ended) -> List[Problem]:
-        if outcome["status"] == "ok" or outcome["status"] == "error" and self._allows(cell, outcome):
+        if outcome["status"] == "ok" or self._allows(cell, outcome):
             return []
         if outcome["status"] != "error":
             return [Problem(ended.what(), cell)]
@@ -198,7 +218,9 @@ class Trial:
 
     def _allows(self, cell: TestedCell, outcome: Mapping[str, Any]) -> bool:
         if self._settings.import_errors_only:
-            return outcome["ename"] not in _IMPORT_ERRORS
+            return outcome["status"] == "timed_out" or outcome.get("ename", _IMPORT_ERRORS[0]) not in _IMPORT_ERRORS
+        if outcome["status"] != "error":
+            return False
         return cell.rules.may_raise or bool(self._execution.get("allow_errors"))
 
     def _differences(self, cell: TestedCell, ended: _Ended) -> List[Problem]:
@@ -213,12 +235,19 @@ class Trial:
 
 
 class _Ended:
-    """A run that has ended, by the places of cells in the file."""
+    """Runs that have ended, by the places of cells in the file."""
 
-    def __init__(self, result: RunResult, places: Places) -> None:
-        self.result = result
+    result: RunResult
+    """What the last one has left."""
+
+    def __init__(self, places: Places) -> None:
         self.places = places
-        self._done: Dict[int, Dict[str, Any]] = {done["cell"]["index"]: done for done in result.summary["cells"]}
+        self._done: Dict[int, Dict[str, Any]] = {}
+
+    def add(self, result: RunResult) -> None:
+        """Takes one in."""
+        self.result = result
+        self._done.update({done["cell"]["index"]: done for done in result.summary["cells"]})
 
     def of(self, cell: TestedCell) -> Optional[Dict[str, Any]]:
         """How the execution of a cell went; None where it was not executed."""
