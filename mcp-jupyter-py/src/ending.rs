@@ -89,6 +89,19 @@ pub(crate) fn entered<T>(py: Python<'_>, call: impl FnOnce() -> T) -> T {
     call()
 }
 
+/// Calls Python from a thread of ours; none where the interpreter ends.
+pub(crate) fn call_in<T>(call: impl FnOnce(Python<'_>) -> T) -> Option<T> {
+    // Counted before the thread asks for the interpreter, so that the end waits for it.
+    let outside = {
+        let mut state = state();
+        state.ender.is_none().then(|| {
+            state.outside += 1;
+            Outside
+        })
+    };
+    outside.and_then(|_outside| Python::try_attach(call))
+}
+
 /// Refuses to begin what would outlive the interpreter.
 pub(crate) fn check_alive(py: Python<'_>) -> PyResult<()> {
     match Outside::enter(py) {

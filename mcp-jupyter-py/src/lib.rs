@@ -1,6 +1,7 @@
 //! The Python module `mcp_jupyter`: conversions between Python and `mcp-jupyter-core`, and no decisions of its own.
 
 mod assets;
+mod backend;
 mod choice;
 mod ending;
 mod error;
@@ -27,6 +28,9 @@ mod _native {
 
     #[pymodule_export]
     use crate::assets::{PyAssets, open_assets};
+
+    #[pymodule_export]
+    use crate::backend::{PyStaged, asset_store_cases, check_asset_store, open_python_assets};
 
     #[pymodule_export]
     use crate::job::PyJob;

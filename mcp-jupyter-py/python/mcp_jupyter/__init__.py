@@ -29,6 +29,7 @@ from .exceptions import (
 from .results import CellResult, Output, RunResult
 
 if _TYPE_CHECKING:
+    from . import backends
     from ._arun import AsyncRun, arun
     from ._assets import Asset, Assets, AssetUsage
     from ._execution import AsyncExecution, Execution
@@ -74,10 +75,12 @@ _LATER = {
 
 
 def __getattr__(name: str) -> _Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "backends":
+        return import_module(".backends", __name__)
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_LATER[name]}", __name__), name)
     globals()[name] = value
     return value
@@ -123,6 +126,7 @@ __all__ = [
     "Version",
     "__version__",
     "arun",
+    "backends",
     "execute_notebook",
     "kernelspec",
     "kernelspecs",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from . import _native
 from ._options import Notebook, Path, as_list, to_json
 from ._tasks import Task, awaits, same, waits
+
+if TYPE_CHECKING:
+    from .backends import AssetStore
 
 __all__ = ["Asset", "AssetUsage", "Assets", "FoundLine", "Lines", "Matches"]
 
@@ -82,6 +85,18 @@ class AssetUsage(NamedTuple):
     """``assets`` and ``bytes`` by MIME type."""
 
 
+def open_assets(address: Union[str, os.PathLike[str], AssetStore]) -> _native.AssetsHandle:
+    """The compiled half of the store at an address, or of one that is written in Python."""
+    if isinstance(address, (str, os.PathLike)):
+        handle: _native.AssetsHandle = Task(_native.open_assets(os.fspath(address)), same).wait()
+        return handle
+    from .backends import AssetStore, open_store
+
+    if not isinstance(address, AssetStore):
+        raise TypeError(f"expected an address or a backends.AssetStore, and got {type(address).__name__}")
+    return open_store(address)
+
+
 def _asset(found: Mapping[str, Any]) -> Asset:
     pixels = found.get("pixels")
     return Asset(
@@ -104,9 +119,9 @@ class Assets:
 
     Parameters
     ----------
-    address : str or path
+    address : str, path or backends.AssetStore
         A folder, ``s3://BUCKET/PREFIX``, ``gs://``, ``az://``, or ``memory`` for one that ends with this object. Clouds take
-        their credentials from the environment.
+        their credentials from the environment. Or a store that is written in Python.
 
     Raises
     ------
@@ -121,8 +136,13 @@ class Assets:
     'two\\n'
     """
 
-    def __init__(self, address: Union[str, os.PathLike[str]]) -> None:
-        self._handle: _native.AssetsHandle = Task(_native.open_assets(os.fspath(address)), same).wait()
+    def __init__(self, address: Union[str, os.PathLike[str], AssetStore]) -> None:
+        self._handle: _native.AssetsHandle = open_assets(address)
+
+    @property
+    def handle(self) -> _native.AssetsHandle:
+        """Its compiled half, for others of this package."""
+        return self._handle
 
     def _put(self, content: Union[bytes, bytearray, memoryview, str], mime: Optional[str] = None) -> Task[Asset]:
         """Keeps bytes. Repeating it keeps them once.

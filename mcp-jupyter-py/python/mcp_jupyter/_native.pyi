@@ -16,11 +16,15 @@ __all__ = [
     "Preview",
     "Run",
     "SessionHandle",
+    "Staged",
     "__version__",
+    "asset_store_cases",
     "attach_kernel",
+    "check_asset_store",
     "kernelspec",
     "kernelspecs",
     "open_assets",
+    "open_python_assets",
     "open_session",
     "shut_down",
     "start_kernel",
@@ -105,6 +109,12 @@ class KernelHandle:
     def release(self, /) -> None: ...
 
 @final
+class Staged:
+    @property
+    def length(self) -> int: ...
+    def read_at(self, /, offset: int, limit: int) -> bytes: ...
+
+@final
 class SessionHandle:
     @property
     def id(self) -> str: ...
@@ -162,3 +172,6 @@ def open_session(
     folder: str | None = None,
     idle_timeout: float | None = None,
 ) -> Job: ...
+def open_python_assets(adapter: Callable[[str, str, Staged | None], tuple[str, Any]], name: str) -> AssetsHandle: ...
+def asset_store_cases() -> list[tuple[str, str]]: ...
+def check_asset_store(name: str, fixture: Callable[[str, str, Staged | None], tuple[str, Any]]) -> Job: ...

@@ -12,6 +12,9 @@ from .exceptions import InvalidRequestError
 if TYPE_CHECKING:
     from typing_extensions import Literal
 
+    from ._assets import Assets
+    from .backends import AssetStore
+
 Path = Union[str, "os.PathLike[str]"]
 Notebook = Union[Path, Mapping[str, Any]]
 
@@ -35,7 +38,7 @@ class RunOptions(TypedDict, total=False):
     last: Optional[str]
     targets: Iterable[str]
     resume: bool
-    assets: Optional[str]
+    assets: Union[None, Path, Assets, AssetStore]
     asset_threshold: Optional[int]
     redact: bool
     strip_timing: bool
@@ -88,10 +91,20 @@ def native_options(
         cwd=_folder_of(path) if cwd is None else cwd,
         env=dict(values["env"] or {}),
         papermill=papermill,
+        assets=_store(values["assets"]),
     )
     for name in ("tags", "skip_tags", "targets"):
         values[name] = as_list(values[name])
     return values
+
+
+def _store(assets: Any) -> Any:
+    """An address, or the compiled half of a store."""
+    if assets is None or isinstance(assets, (str, os.PathLike)):
+        return None if assets is None else os.fspath(assets)
+    from ._assets import Assets
+
+    return (assets if isinstance(assets, Assets) else Assets(assets)).handle
 
 
 def folder(cwd: Optional[Path]) -> Optional[str]:

@@ -13,6 +13,8 @@ from .results import RunResult
 if TYPE_CHECKING:
     from typing_extensions import Literal
 
+    from ._assets import Assets
+    from .backends import AssetStore
     from .events import Event
 
 OnEvent = Callable[["Event"], object]
@@ -41,7 +43,7 @@ def run(
     last: Optional[str] = None,
     targets: Iterable[str] = (),
     resume: bool = False,
-    assets: Optional[str] = None,
+    assets: Union[None, Path, Assets, AssetStore] = None,
     asset_threshold: Optional[int] = None,
     redact: bool = False,
     strip_timing: bool = False,
@@ -93,8 +95,8 @@ def run(
         Only these parts and what they need: ``CELL``, ``CELL+``, ``A..B``, ``tag:NAME``.
     resume : bool
         Only what the run that has written `output` has left undone, and what that needs.
-    assets : str, optional
-        A folder or URL (``s3://``…) of a store for outputs too large for a notebook.
+    assets : str, path, Assets or backends.AssetStore, optional
+        A store for outputs too large for a notebook, or its address: a folder, ``s3://``…
     asset_threshold : int, optional
         From how many bytes on outputs are too large.
     redact : bool

@@ -577,7 +577,7 @@ def _run_options(
         "timeout": timeout,
         "run_timeout": run_timeout,
         "on_error": on_error,
-        "assets": None if assets is None else assets._handle,
+        "assets": None if assets is None else assets.handle,
     }
 
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_jupyter_core::Error;
-use mcp_jupyter_core::assets::{ObjectAssets, ObjectFile};
+use mcp_jupyter_core::assets::{AssetStore, ObjectAssets, ObjectFile};
 use mcp_jupyter_core::engine::{
     CellNames, Offload, OnError, PapermillOptions, Preparation, Prepared, RunRequest, Save, SaveObject, SavePolicy,
 };
@@ -16,6 +16,7 @@ use mcp_jupyter_core::session::SessionError;
 use mcp_jupyter_core::session::notebook::Notebook;
 use pyo3::prelude::*;
 
+use crate::assets::PyAssets;
 use crate::choice::KernelChoice;
 use crate::object_file::{address, read_object};
 
@@ -47,11 +48,18 @@ pub(crate) struct Options {
     last: Option<String>,
     targets: Vec<String>,
     resume: bool,
-    assets: Option<String>,
+    assets: Option<Store>,
     asset_threshold: Option<u64>,
     redact: bool,
     strip_timing: bool,
     papermill: Option<Papermill>,
+}
+
+/// Where large outputs go.
+#[derive(Debug, FromPyObject)]
+enum Store {
+    Address(String),
+    Opened(Py<PyAssets>),
 }
 
 #[derive(Debug, FromPyObject)]
@@ -197,8 +205,12 @@ impl Options {
     }
 
     fn offload(&self) -> Result<Option<Offload>, Error> {
-        let Some(address) = &self.assets else { return Ok(None) };
-        let offload = Offload::new(Arc::new(ObjectAssets::open(address)?));
+        let store: Arc<dyn AssetStore> = match &self.assets {
+            None => return Ok(None),
+            Some(Store::Address(address)) => Arc::new(ObjectAssets::open(address)?),
+            Some(Store::Opened(assets)) => assets.get().store().map_err(|error| invalid(error.to_string()))?,
+        };
+        let offload = Offload::new(store);
         Ok(Some(match self.asset_threshold {
             Some(threshold) => offload.with_threshold(threshold),
             None => offload,
