@@ -31,7 +31,8 @@ from .results import CellResult, Output, RunResult
 if _TYPE_CHECKING:
     from . import backends
     from ._arun import AsyncRun, arun
-    from ._assets import Asset, Assets, AssetUsage
+    from ._asset_types import Asset, AssetUsage
+    from ._assets import Assets
     from ._execution import AsyncExecution, Execution
     from ._kernel import Completions, Kernel
     from ._magic import load_ipython_extension, unload_ipython_extension
@@ -39,21 +40,22 @@ if _TYPE_CHECKING:
     from ._papermill import execute_notebook
     from ._ray import RayExecutor
     from ._scheduler import AnalysedCell, Edge, Graph, Plan, PlannedCell, Scheduler, SkippedCell
-    from ._session import Edited, Session, SnapshotInfo, Version
+    from ._session import Session
+    from ._session_types import Edited, SnapshotInfo, Version
 
 _atexit.register(_shut_down)
 
 # What not every program needs is imported when it is first asked for.
 _LATER = {
     "AnalysedCell": "_scheduler",
-    "Asset": "_assets",
-    "AssetUsage": "_assets",
+    "Asset": "_asset_types",
+    "AssetUsage": "_asset_types",
     "Assets": "_assets",
     "AsyncExecution": "_execution",
     "AsyncRun": "_arun",
     "Completions": "_kernel",
     "Edge": "_scheduler",
-    "Edited": "_session",
+    "Edited": "_session_types",
     "Execution": "_execution",
     "Graph": "_scheduler",
     "Kernel": "_kernel",
@@ -64,8 +66,8 @@ _LATER = {
     "Scheduler": "_scheduler",
     "Session": "_session",
     "SkippedCell": "_scheduler",
-    "SnapshotInfo": "_session",
-    "Version": "_session",
+    "SnapshotInfo": "_session_types",
+    "Version": "_session_types",
     "arun": "_arun",
     "execute_notebook": "_papermill",
     "load_ipython_extension": "_magic",

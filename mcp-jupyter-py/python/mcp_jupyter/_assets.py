@@ -4,114 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Union
 
 from . import _native
+from ._asset_store import document_of, open_assets
+from ._asset_types import Asset, AssetUsage, Lines, Matches, to_asset, to_matches
 from ._options import Notebook, Path, as_list, to_json
 from ._tasks import Task, awaits, same, waits
 
 if TYPE_CHECKING:
     from .backends import AssetStore
 
-__all__ = ["Asset", "AssetUsage", "Assets", "FoundLine", "Lines", "Matches"]
-
-
-class Asset(NamedTuple):
-    """What is known of an asset without reading it."""
-
-    digest: str
-    """Its identity: ``sha256:`` and 64 hexadecimal digits."""
-    length: int
-    """Its length, in bytes."""
-    mime: str
-    """Its MIME type."""
-    created: str
-    """When it was first put there, in UTC (RFC 3339)."""
-    lines: Optional[int]
-    """How many lines a text has."""
-    pixels: Optional[Tuple[int, int]]
-    """Width and height of an image."""
-    references: Tuple[str, ...]
-    """Why it must stay: ``NOTEBOOK#CELL``, or ``pin NAME``."""
-
-
-class Lines(NamedTuple):
-    """Lines of an asset."""
-
-    first: int
-    """The number of the first one, from 1."""
-    last: int
-    """The number of the last one."""
-    text: str
-    """The lines, with their ends."""
-    notice: Optional[str]
-    """What is left out, and how to read on."""
-
-
-class FoundLine(NamedTuple):
-    """A line that matches, or is near one that does."""
-
-    number: int
-    """Its number, from 1."""
-    text: str
-    """The line without its end."""
-    is_match: bool
-    """Whether it matches."""
-
-
-class Matches(NamedTuple):
-    """What a search has found."""
-
-    matches: int
-    """How many lines match, of those that were searched."""
-    lines: List[FoundLine]
-    """They and their context."""
-    next_line: Optional[int]
-    """Where to search on, where the search has stopped at a limit."""
-    notice: Optional[str]
-    """What was not searched or is not shown, and how to get it."""
-
-
-class AssetUsage(NamedTuple):
-    """How much there is in a store."""
-
-    assets: int
-    """How many assets there are."""
-    bytes: int
-    """Their size."""
-    unreferenced_bytes: int
-    """The size of those that nothing refers to."""
-    types: Dict[str, Dict[str, int]]
-    """``assets`` and ``bytes`` by MIME type."""
-
-
-def open_assets(address: Union[str, os.PathLike[str], AssetStore]) -> _native.AssetsHandle:
-    """The compiled half of the store at an address, or of one that is written in Python."""
-    if isinstance(address, (str, os.PathLike)):
-        handle: _native.AssetsHandle = Task(_native.open_assets(os.fspath(address)), same).wait()
-        return handle
-    from .backends import AssetStore, open_store
-
-    if not isinstance(address, AssetStore):
-        raise TypeError(f"expected an address or a backends.AssetStore, and got {type(address).__name__}")
-    return open_store(address)
-
-
-def _asset(found: Mapping[str, Any]) -> Asset:
-    pixels = found.get("pixels")
-    return Asset(
-        found["digest"],
-        found["length"],
-        found["mime"],
-        found["created"],
-        found.get("lines"),
-        None if pixels is None else (pixels[0], pixels[1]),
-        tuple(_reference(reference) for reference in found.get("refs", [])),
-    )
-
-
-def _reference(reference: Mapping[str, str]) -> str:
-    return f"pin {reference['pin']}" if "pin" in reference else f"{reference['notebook']}#{reference['cell']}"
+__all__ = ["Assets"]
 
 
 class Assets:
@@ -167,7 +71,7 @@ class Assets:
         is_text = isinstance(content, str)
         kind = mime or ("text/plain" if is_text else "application/octet-stream")
         data = content.encode() if isinstance(content, str) else bytes(content)
-        return Task(self._handle.put(data, kind), _asset)
+        return Task(self._handle.put(data, kind), to_asset)
 
     put = waits(_put)
     aput = awaits(_put)
@@ -195,7 +99,7 @@ class Assets:
         from mimetypes import guess_type
 
         kind = mime or guess_type(os.fspath(path))[0] or "application/octet-stream"
-        return Task(self._handle.put_file(os.fspath(path), kind), _asset)
+        return Task(self._handle.put_file(os.fspath(path), kind), to_asset)
 
     put_file = waits(_put_file)
     aput_file = awaits(_put_file)
@@ -312,7 +216,7 @@ class Assets:
             "max_matches": most_matches,
             "max_bytes": most_bytes,
         }
-        return Task(self._handle.search(digest, options), _matches)
+        return Task(self._handle.search(digest, options), to_matches)
 
     search = waits(_search)
     asearch = awaits(_search)
@@ -364,7 +268,7 @@ class Assets:
         NotFoundError
             Where there is no such asset.
         """
-        return Task(self._handle.head(digest), _asset)
+        return Task(self._handle.head(digest), to_asset)
 
     head = waits(_head)
     ahead = awaits(_head)
@@ -377,7 +281,7 @@ class Assets:
         SystemCallError, UnavailableError
             Where the store cannot be read or reached.
         """
-        return Task(self._handle.list(), lambda assets: [_asset(asset) for asset in assets])
+        return Task(self._handle.list(), lambda assets: [to_asset(asset) for asset in assets])
 
     list = waits(_list)
     alist = awaits(_list)
@@ -517,7 +421,7 @@ class Assets:
         CorruptError
             Where an asset's bytes are others than those that were stored.
         """
-        return Task(self._handle.inline(_document(notebook)), lambda found: json.loads(found[0]))
+        return Task(self._handle.inline(document_of(notebook)), lambda found: json.loads(found[0]))
 
     inline = waits(_inline)
     ainline = awaits(_inline)
@@ -545,7 +449,7 @@ class Assets:
             Where the store cannot be written or reached.
         """
         called = name or ("notebook" if isinstance(notebook, Mapping) else os.path.abspath(notebook))
-        return Task(self._handle.offload(_document(notebook), called, threshold), lambda found: json.loads(found[0]))
+        return Task(self._handle.offload(document_of(notebook), called, threshold), lambda found: json.loads(found[0]))
 
     offload = waits(_offload)
     aoffload = awaits(_offload)
@@ -592,21 +496,3 @@ class Assets:
 
     def __repr__(self) -> str:
         return f"<Assets in {self._handle.name}>"
-
-
-def _matches(found: Mapping[str, Any]) -> Matches:
-    lines = [line for passage in found["passages"] for line in passage["lines"]]
-    stopped = found.get("stopped")
-    return Matches(
-        found["matches"],
-        [FoundLine(line["number"], line["text"], line["is_match"]) for line in lines],
-        None if stopped is None else stopped["next_line"],
-        found["notice"],
-    )
-
-
-def _document(notebook: Notebook) -> bytes:
-    if isinstance(notebook, Mapping):
-        return to_json(notebook).encode()
-    with open(notebook, "rb") as file:
-        return file.read()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 from . import _native
 from ._arun import AsyncRun
@@ -13,6 +13,7 @@ from ._options import Path, as_list, to_json
 from ._program import find_program
 from ._run import OnEvent, follow, to_result
 from ._scheduler import Plan
+from ._session_types import Edited, SnapshotInfo, Version, run_options, to_edit, to_edited, to_snapshot, to_version
 from ._tasks import Task, awaits, same, waits
 from .results import RunResult
 
@@ -25,66 +26,7 @@ if TYPE_CHECKING:
     from ._assets import Assets
     from ._scheduler import _Mode
 
-__all__ = ["Edited", "Session", "SnapshotInfo", "Version"]
-
-
-class Edited(NamedTuple):
-    """What edits have done."""
-
-    revision: str
-    """By which the notebook is recognised now."""
-    inserted: Tuple[str, ...]
-    """The ids of new cells, in the order in which they were made."""
-    deleted: Tuple[str, ...]
-    """The ids of cells that are gone."""
-    changed: Tuple[str, ...]
-    """The ids of cells whose content is another."""
-    moved: Tuple[str, ...]
-    """The ids of cells that stand elsewhere."""
-    conflicts: Tuple[str, ...]
-    """Where another program has changed the same a moment before, without having seen it."""
-    undo: str
-    """What `Session.undo` takes it back by."""
-
-
-class Version(NamedTuple):
-    """One execution of a cell."""
-
-    number: int
-    """Later ones have higher ones."""
-    cell: str
-    """The cell's id."""
-    run: str
-    """The run that it was a part of."""
-    source: str
-    """The source that was executed."""
-    outcome: str
-    """How it ended."""
-    outputs: int
-    """How many outputs it had."""
-    seconds: float
-    """How long it took."""
-    execution_count: Optional[int]
-    """The ``n`` of ``In[n]``."""
-    epoch: int
-    """Which of the session's kernel processes executed it."""
-    ended: str
-    """When it ended, in UTC (RFC 3339)."""
-
-
-class SnapshotInfo(NamedTuple):
-    """A notebook that was kept as it was."""
-
-    number: int
-    """Later ones have higher ones."""
-    name: Optional[str]
-    """The name that it was given."""
-    reason: str
-    """Why it was taken."""
-    taken: str
-    """When it was taken, in UTC (RFC 3339)."""
-    bytes: int
-    """The length of the document."""
+__all__ = ["Session"]
 
 
 class Session:
@@ -223,7 +165,7 @@ class Session:
         InvalidRequestError, NotFoundError, KernelStartError
             Where the targets do not fit the notebook, or no kernel can be started.
         """
-        options = _run_options("smart", targets, allow_expensive, timeout, run_timeout, on_error, assets)
+        options = run_options("smart", targets, allow_expensive, timeout, run_timeout, on_error, assets)
         return self._execute(options, on_event, progress, check)
 
     def run(
@@ -261,7 +203,7 @@ class Session:
         CellExecutionError, TimedOutError, KernelDiedError, InvalidRequestError, NotFoundError, KernelStartError
             As `sync`.
         """
-        options = _run_options(mode, targets, allow_expensive, timeout, run_timeout, on_error, assets)
+        options = run_options(mode, targets, allow_expensive, timeout, run_timeout, on_error, assets)
         return self._execute(options, on_event, progress, check)
 
     def _execute(self, options: Dict[str, Any], on_event: Optional[OnEvent], progress: bool, check: bool) -> RunResult:
@@ -285,7 +227,7 @@ class Session:
         check: bool = True,
     ) -> AsyncRun:
         """`run`, in asyncio: iterate over its events, await its result."""
-        options = _run_options(mode, targets, allow_expensive, timeout, run_timeout, on_error, assets)
+        options = run_options(mode, targets, allow_expensive, timeout, run_timeout, on_error, assets)
         return AsyncRun(lambda: self._handle.run(options), self._notebook, check)
 
     def async_sync(
@@ -300,7 +242,7 @@ class Session:
         check: bool = True,
     ) -> AsyncRun:
         """`sync`, in asyncio: iterate over its events, await its result. (With an ``a`` alone its name would be a keyword.)"""
-        options = _run_options("smart", targets, allow_expensive, timeout, run_timeout, on_error, assets)
+        options = run_options("smart", targets, allow_expensive, timeout, run_timeout, on_error, assets)
         return AsyncRun(lambda: self._handle.run(options), self._notebook, check)
 
     def _plan(
@@ -377,8 +319,8 @@ class Session:
         NotFoundError, InvalidRequestError
             Where there is no such cell, or an edit cannot be understood; nothing is changed.
         """
-        batch = {"edits": [_edit(edit) for edit in edits], "revision": revision, "based_on": dict(based_on or {})}
-        return Task(self._handle.edit(to_json(batch)), _edited)
+        batch = {"edits": [to_edit(edit) for edit in edits], "revision": revision, "based_on": dict(based_on or {})}
+        return Task(self._handle.edit(to_json(batch)), to_edited)
 
     edit = waits(_edit)
     aedit = awaits(_edit)
@@ -401,7 +343,7 @@ class Session:
         ConflictError
             Where a cell has been changed since.
         """
-        return Task(self._handle.undo(edited.undo), _edited)
+        return Task(self._handle.undo(edited.undo), to_edited)
 
     undo = waits(_undo)
     aundo = awaits(_undo)
@@ -421,14 +363,14 @@ class Session:
         list of Version
             The executions.
         """
-        return Task(self._handle.history(cell, limit), lambda versions: [_version(version) for version in versions])
+        return Task(self._handle.history(cell, limit), lambda versions: [to_version(version) for version in versions])
 
     history = waits(_history)
     ahistory = awaits(_history)
 
     def _snapshots(self) -> Task[List[SnapshotInfo]]:
         """Lists the notebooks that were kept as they were, the latest first."""
-        return Task(self._handle.snapshots(), lambda snapshots: [_info(snapshot) for snapshot in snapshots])
+        return Task(self._handle.snapshots(), lambda snapshots: [to_snapshot(snapshot) for snapshot in snapshots])
 
     snapshots = waits(_snapshots)
     asnapshots = awaits(_snapshots)
@@ -446,7 +388,7 @@ class Session:
         SnapshotInfo
             What `restore` brings it back by.
         """
-        return Task(self._handle.keep(name), _info)
+        return Task(self._handle.keep(name), to_snapshot)
 
     keep = waits(_keep)
     akeep = awaits(_keep)
@@ -475,7 +417,7 @@ class Session:
         InvalidRequestError, NotFoundError
             Where there is no such thing.
         """
-        return Task(self._handle.restore(snapshot, version, cell), _info)
+        return Task(self._handle.restore(snapshot, version, cell), to_snapshot)
 
     restore = waits(_restore)
     arestore = awaits(_restore)
@@ -559,61 +501,3 @@ class Session:
 
     def __repr__(self) -> str:
         return f"<Session {self.id[:8]} of {self._notebook}>"
-
-
-def _run_options(
-    mode: str,
-    targets: Union[str, Iterable[str]],
-    allow_expensive: bool,
-    timeout: Optional[float],
-    run_timeout: Optional[float],
-    on_error: str,
-    assets: Optional[Assets],
-) -> Dict[str, Any]:
-    return {
-        "mode": mode,
-        "targets": as_list(targets),
-        "allow_expensive": allow_expensive,
-        "timeout": timeout,
-        "run_timeout": run_timeout,
-        "on_error": on_error,
-        "assets": None if assets is None else assets.handle,
-    }
-
-
-def _edit(edit: Mapping[str, Any]) -> Dict[str, Any]:
-    """An edit as the library has it: places, and what an inserted cell is unless that is said."""
-    known = dict(edit)
-    if known.get("op") == "insert":
-        known = {"at": "last", "cell_type": "code", **known}
-    for member in ("at", "to"):
-        where, separator, cell = str(known.get(member, "")).partition(":")
-        if separator and where in ("before", "after"):
-            known[member] = {where: cell}
-    return known
-
-
-def _edited(done: Mapping[str, Any]) -> Edited:
-    members: Any = {name: value if isinstance(value, str) else tuple(value) for name, value in done.items()}
-    return Edited(**members)
-
-
-def _version(version: Mapping[str, Any]) -> Version:
-    return Version(
-        number=version["seq"],
-        cell=version["cell"],
-        run=version["run_id"],
-        source=version["source"],
-        outcome=version["outcome"],
-        outputs=len(version["outputs"]),
-        seconds=version["seconds"],
-        execution_count=version["execution_count"],
-        epoch=version["epoch"],
-        ended=version["ended"],
-    )
-
-
-def _info(snapshot: Mapping[str, Any]) -> SnapshotInfo:
-    return SnapshotInfo(
-        snapshot["seq"], snapshot["name"], snapshot["reason"], snapshot["taken"], snapshot["length"]
-    )
