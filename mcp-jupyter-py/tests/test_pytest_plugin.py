@@ -308,6 +308,31 @@ def test_files_that_are_no_notebooks_are_told(run, pytester):
     result.stdout.fnmatch_lines(["*no JSON*", "*does not say its nbformat*", "*no cells or no metadata*"])
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"source": 5}, "cells[[]0].source: a string or a list was expected"),
+        ({"metadata": {"nbmake": 3}}, "cells[[]0].metadata.nbmake: an object was expected"),
+        ({"metadata": {"nbmake": {"mock": []}}}, "cells[[]0].metadata.nbmake.mock: an object was expected"),
+        ({"outputs": [{"x": 1}]}, "cells[[]0].outputs[[]0]: output_type is missing"),
+        ({"outputs": [{"output_type": "stream", "name": "stdout"}]}, "cells[[]0].outputs[[]0]: text is missing"),
+    ],
+)
+def test_notebooks_that_are_damaged_are_told(change, sentence, write, run):
+    path = write(executed("1", b"1"))
+    document = json.loads(path.read_text())
+    document["cells"][0].update(change)
+    path.write_text(json.dumps(document))
+    result = run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"*nb.ipynb: this is no notebook: {sentence}"])
+
+
+def test_a_limit_of_time_that_is_none_is_told(write, run):
+    write(executed("1", b"1"), execution={"timeout": "long"})
+    run().stdout.fnmatch_lines(["*metadata.execution.timeout: a number of seconds was expected"])
+
+
 def test_notebooks_without_ids_and_of_old_formats(run, pytester):
     old = {"nbformat": 3, "nbformat_minor": 0, "metadata": {"name": ""}}
     cell = {"cell_type": "code", "language": "python", "metadata": {}, "collapsed": False, "input": "print(1)"}

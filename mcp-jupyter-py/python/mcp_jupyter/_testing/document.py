@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 from ..exceptions import CorruptError, NotFoundError, UnsupportedError
 from .rules import Rules
@@ -12,6 +12,7 @@ from .rules import Rules
 __all__ = ["code_after", "for_run", "overwrite", "read_notebook"]
 
 Notebook = Dict[str, Any]
+Types = Union[type, Tuple[type, ...]]
 Places = Dict[int, int]
 """Where the cells of the file are in what is run."""
 
@@ -39,7 +40,50 @@ def read_notebook(path: str) -> Notebook:
         return _upgraded(path)
     if not isinstance(notebook.get("cells"), list) or not isinstance(notebook.get("metadata"), dict):
         raise CorruptError(f"{path}: this is no notebook, since it has no cells or no metadata")
+    for place, reason in _flaws(notebook):
+        raise CorruptError(f"{path}: this is no notebook: {place}: {reason}")
     return notebook
+
+
+_FIELDS: Dict[str, Dict[str, Types]] = {
+    "stream": {"name": str, "text": (str, list)},
+    "error": {"ename": str, "evalue": str},
+    "display_data": {"data": dict},
+    "execute_result": {"data": dict},
+}
+
+
+def _flaws(notebook: Notebook) -> Iterator[Tuple[str, str]]:
+    """What is not as the tests need it: the place and what is wrong there."""
+    yield from _missing(notebook["metadata"], "metadata", {}, {"execution": dict})
+    for index, cell in enumerate(notebook["cells"]):
+        place = f"cells[{index}]"
+        fields: Dict[str, Types] = {"cell_type": str, "metadata": dict, "source": (str, list)}
+        yield from _missing(cell, place, fields, {"outputs": list, "id": str})
+        yield from _missing(cell["metadata"], f"{place}.metadata", {}, {"nbmake": dict})
+        nbmake = cell["metadata"].get("nbmake", {})
+        yield from _missing(nbmake, f"{place}.metadata.nbmake", {}, {"mock": dict, "post_cell_execute": list})
+        for number, output in enumerate(cell.get("outputs", [])):
+            place_of_output = f"{place}.outputs[{number}]"
+            yield from _missing(output, place_of_output, {"output_type": str}, {})
+            yield from _missing(output, place_of_output, _FIELDS.get(output["output_type"], {"data": dict}), {})
+
+
+def _missing(
+    value: Any, place: str, required: Mapping[str, Types], optional: Mapping[str, Types]
+) -> Iterator[Tuple[str, str]]:
+    if not isinstance(value, dict):
+        yield place, "an object was expected"
+    for name, types in {**required, **optional}.items():
+        if name in required and name not in value:
+            yield place, f"{name} is missing"
+        if name in value and not isinstance(value[name], types):
+            yield f"{place}.{name}", f"{_names(types)} was expected"
+
+
+def _names(types: Types) -> str:
+    told: Dict[type, str] = {str: "a string", list: "a list", dict: "an object"}
+    return " or ".join(told[kind] for kind in (types if isinstance(types, tuple) else (types,)))
 
 
 def _upgraded(path: str) -> Notebook:

@@ -167,7 +167,7 @@ class Trial:
         return ended
 
     def _options(self, begin: int, end: Optional[int]) -> Dict[str, Any]:
-        limit = float(self._execution.get("timeout") or self._settings.timeout)
+        limit = self._timeout()
         goes_on = self._settings.by_cell or self._settings.import_errors_only or self._execution.get("allow_errors")
         return {
             "kernel": self._settings.kernel,
@@ -178,6 +178,14 @@ class Trial:
             "first": f"#{begin}" if begin else None,
             "last": None if end is None else f"#{end}",
         }
+
+    def _timeout(self) -> float:
+        told = self._execution.get("timeout")
+        if told is None:
+            return self._settings.timeout
+        if not isinstance(told, (int, float)):
+            raise exceptions.InvalidRequestError(f"{self.path}: metadata.execution.timeout: a number of seconds was expected")
+        return float(told)
 
     def _next_part(self, result: RunResult, places: Places) -> Optional[int]:
         """Where a new kernel goes on to look for failing imports after a cell that has taken too long, which ends a run."""
