@@ -143,6 +143,13 @@ def test_mistakes_are_told_in_a_sentence(line, sentence, execute):
     assert caught.value.ename == "UsageError" and sentence in caught.value.evalue
 
 
+@pytest.mark.parametrize("content", ["[]", "{", '{"cells": [{"cell_type": "code"}]}'])
+def test_a_file_that_is_no_notebook_is_told(content, execute, tmp_path):
+    tmp_path.joinpath("bad.ipynb").write_text(content)
+    with pytest.raises(CellExecutionError, match="bad.ipynb: this is no notebook"):
+        execute("%graph bad.ipynb")
+
+
 def test_a_kernel_that_belongs_to_no_notebook_says_so(execute, monkeypatch):
     monkeypatch.delenv("JPY_SESSION_NAME")
     with pytest.raises(CellExecutionError, match="which notebook this kernel belongs to is not known"):

@@ -319,7 +319,10 @@ def _read(path: str) -> Dict[str, Any]:
         raise NotFoundError(f"{path}: cannot read this notebook: {error.strerror}; name it: %sync PATH.ipynb") from None
     except ValueError as error:
         raise CorruptError(f"{path}: this is no notebook, since it is no JSON: {error}") from None
-    cells = [_cell(index, cell) for index, cell in enumerate(notebook.get("cells", []))]
+    try:
+        cells = [_cell(index, cell) for index, cell in enumerate(notebook["cells"])]
+    except (KeyError, TypeError, AttributeError):
+        raise CorruptError(f"{path}: this is no notebook of format 4, since it has no cells, or one without a source") from None
     return {**notebook, "cells": cells, "nbformat_minor": max(5, notebook.get("nbformat_minor", 0))}
 
 
@@ -336,7 +339,7 @@ def _cell(index: int, cell: Dict[str, Any]) -> Dict[str, Any]:
     source = "".join(cell["source"])
     if cell["cell_type"] == "code":
         source = _without_ours(source)
-    return {"id": f"cell-{index}", **cell, "source": source}
+    return {"id": f"cell-{index}", "metadata": {}, **cell, "source": source}
 
 
 def _without_ours(source: str) -> str:
