@@ -396,6 +396,18 @@ fn whoever_has_no_business_here_is_turned_away() {
     let info = call_without_session("server_info", &json!({}));
     let headers = [page.as_slice(), headers_without_session("server_info").as_slice()].concat();
     assert_eq!(server.post(&headers, info.as_bytes()).status, 200);
+
+    let allowed = ["--allow-host", "lab.example", "--allow-origin", "https://app.example"];
+    let server = Listening::new(&lab, &allowed);
+    for (host, origin, status) in [
+        ("lab.example:8443", "https://app.example", 200),
+        ("lab.example", "http://app.example", 403),
+        ("app.example", "https://app.example", 403),
+    ] {
+        let page = [("Host", host), ("Origin", origin)];
+        let headers = [page.as_slice(), headers_without_session("server_info").as_slice()].concat();
+        assert_eq!(server.post(&headers, info.as_bytes()).status, status, "{host} {origin}");
+    }
 }
 
 #[test]

@@ -136,9 +136,22 @@ fn config(args: &HttpArgs, bound: IpAddr, ended: CancellationToken) -> Streamabl
         .flat_map(|host| [format!("http://{host}:*"), format!("https://{host}:*")]);
     StreamableHttpServerConfig::default()
         .with_allowed_hosts(hosts.chain(args.allow_host.iter().cloned()))
-        .with_allowed_origins(origins.chain(args.allow_origin.iter().cloned()))
+        .with_allowed_origins(origins.chain(args.allow_origin.iter().map(|origin| with_port(origin))))
         .with_max_request_body_bytes(MESSAGE_LIMIT)
         .with_cancellation_token(ended)
+}
+
+/// An origin with the port that it leaves out, as browsers do.
+fn with_port(origin: &str) -> String {
+    let port = match origin.split_once("://") {
+        Some((scheme, host)) if !host.trim_end_matches(|c: char| c.is_ascii_digit()).ends_with(':') => match scheme {
+            "https" => ":443",
+            "http" => ":80",
+            _ => "",
+        },
+        _ => "",
+    };
+    format!("{origin}{port}")
 }
 
 fn router<H: ServerHandler + Send + 'static>(
@@ -154,4 +167,22 @@ fn router<H: ServerHandler + Send + 'static>(
         .route_service("/mcp/", protocol)
         .layer(from_fn_with_state(Arc::clone(gate), gate::pass))
         .fallback(async || refusing::refusal(StatusCode::NOT_FOUND, "there is nothing here; the server is at /mcp"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_without_a_port_has_that_of_its_scheme() {
+        for (given, meant) in [
+            ("https://a.example", "https://a.example:443"),
+            ("http://[::1]", "http://[::1]:80"),
+            ("http://a.example:8080", "http://a.example:8080"),
+            ("http://[::1]:8080", "http://[::1]:8080"),
+            ("null", "null"),
+        ] {
+            assert_eq!(with_port(given), meant);
+        }
+    }
 }
