@@ -6,8 +6,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use mcp_jupyter_core::engine::KeptSessions;
 use mcp_jupyter_core::model::{CellId, RunId};
 use mcp_jupyter_core::session::edit::{Edit, EditBatch};
+use mcp_jupyter_core::session::{Edited, SessionError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -144,6 +146,12 @@ impl Proposals {
 }
 
 impl Taken {
+    /// Edits the notebook as it says, where that still fits. It stays open until it is removed.
+    pub(crate) async fn apply(&self, sessions: &KeptSessions) -> Result<Edited, SessionError> {
+        let record = sessions.store().open(&self.proposal.path).await?;
+        sessions.store().apply(&record.id, &self.proposal.batch).await
+    }
+
     /// It is decided.
     pub(crate) fn remove(self) -> Result<(), CliError> {
         fs::remove_file(&self.path).map_err(|source| CliError::Output {

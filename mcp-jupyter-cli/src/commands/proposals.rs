@@ -75,8 +75,7 @@ async fn accept(args: &ProposalArgs) -> Result<Exit, CliError> {
     let taken = Proposals::of(&args.state)?.take(&args.id)?;
     let sessions = keeping::open_existing(&args.state).await?;
     let proposal = &taken.proposal;
-    let record = sessions.store().open(&proposal.path).await?;
-    let edited = match sessions.store().apply(&record.id, &proposal.batch).await {
+    let edited = match taken.apply(&sessions).await {
         Ok(edited) => edited,
         Err(error) => return Ok(refuse(proposal, &error)),
     };

@@ -26,6 +26,8 @@ pub(super) struct Answer {
     pub(super) is_failure: bool,
     /// What a cell asks for, where the client's user may be asked.
     pub(super) asking: Option<Asking>,
+    /// The id of a proposal that the client's user may decide about at once.
+    pub(super) proposal: Option<String>,
 }
 
 /// A run that waits for input.

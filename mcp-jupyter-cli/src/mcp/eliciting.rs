@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::{Answer, Asking, Refusal};
 use super::caller::Caller;
 use super::connection::can_be_asked;
+use super::deciding;
 use super::run_log::{Question, RunLog};
 use super::server::Server;
 use super::tools::until;
@@ -38,6 +39,9 @@ pub(super) async fn take_up(
     caller: &Caller,
 ) -> Option<Result<Answer, Refusal>> {
     let state = request.request_state.as_deref()?;
+    if let Some(decided) = deciding::take_up(server, request).await {
+        return Some(decided);
+    }
     Some(answered(server, state, request, caller).await)
 }
 
@@ -89,6 +93,9 @@ pub(super) async fn finish(
 ) -> CallToolResponse {
     if !has_forms(context) {
         return CallToolResult::from(answer).into();
+    }
+    if let Some(proposal) = answer.proposal.take() {
+        return deciding::finish(server, answer, &proposal, context).await;
     }
     while let Some(asking) = answer.asking.take().filter(|asking| !asking.question.is_declined) {
         if !can_be_asked(context) {

@@ -9,6 +9,7 @@ mod audit;
 mod caller;
 mod completion;
 mod connection;
+mod deciding;
 mod eliciting;
 mod executing;
 mod fixtures;

@@ -324,3 +324,52 @@ fn variables_are_looked_at_while_a_cell_is_executing_and_nothing_of_its_output_i
     let expected: Vec<String> = (0..count).map(|line| format!("line {line}\n")).collect();
     assert_eq!(printed, format!("{}end {count}\n", expected.concat()));
 }
+
+/// Proposes another source for the only cell of `a.ipynb`.
+fn proposal() -> Value {
+    let edit = json!({ "op": "replace_text", "cell": "cell-0", "old": "1", "new": "2" });
+    json!({ "path": "a.ipynb", "edits": [edit], "propose": true })
+}
+
+#[test]
+fn a_clients_user_decides_about_a_proposal_at_once() {
+    let Some(lab) = Served::new() else { return };
+    lab.notebook("a.ipynb", &["x = 1"]);
+    let mut client = lab.connect_as(&[], &json!({ "elicitation": {} }));
+    for (reply, said, source, open) in [
+        (json!({ "action": "cancel" }), "proposals accept", "x = 1", 1),
+        (json!({ "action": "decline" }), "has rejected", "x = 1", 1),
+        (
+            json!({ "action": "accept", "content": { "accept": true } }),
+            "has accepted",
+            "x = 2",
+            1,
+        ),
+    ] {
+        let told = call_with(&mut client, "notebook_edit", &proposal(), |method, params| {
+            assert_eq!(method, "elicitation/create");
+            assert!(params["message"].as_str().unwrap().contains("+x = 2"), "{params}");
+            reply.clone()
+        });
+        assert!(!told.is_error && told.text.contains(said), "{}", told.text);
+        assert!(lab.read("a.ipynb").contains(source), "{said}");
+        let listed: Vec<Value> = serde_json::from_str(&lab.run(&["proposals", "list", "--json"]).stdout).unwrap();
+        assert_eq!(listed.len(), open);
+    }
+}
+
+#[test]
+fn the_newest_revision_is_called_again_with_the_decision() {
+    let Some(lab) = Served::new() else { return };
+    lab.notebook("a.ipynb", &["x = 1"]);
+    let mut client = lab.start_server(&[]);
+    let capabilities = json!({ "elicitation": { "form": {} } });
+    let mut call = json!({ "name": "notebook_edit", "arguments": proposal() });
+    let asked = client.request("tools/call", &newest(&capabilities, call.clone()));
+    assert_eq!(asked["result"]["resultType"], "input_required", "{asked}");
+    call["requestState"] = asked["result"]["requestState"].clone();
+    call["inputResponses"] = json!({ "accept": { "action": "accept", "content": { "accept": true } } });
+    let told = told(&client.request("tools/call", &newest(&capabilities, call)));
+    assert!(told.text.contains("has accepted"), "{}", told.text);
+    assert_eq!(lab.json("a.ipynb")["cells"][0]["source"], json!(["x = 2"]));
+}

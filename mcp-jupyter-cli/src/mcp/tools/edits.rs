@@ -114,7 +114,7 @@ pub(super) async fn prepare(
     Ok((before.notebook, batch))
 }
 
-fn show(before: &Notebook, edited: &Edited, page: &mut Page) {
+pub(super) fn show(before: &Notebook, edited: &Edited, page: &mut Page) {
     let notebook = &edited.notebook;
     page.line(format!("revision {}", short(&edited.revision)));
     for id in &edited.applied.inserted {

@@ -37,6 +37,7 @@ use crate::error::CliError;
 pub(super) use arguments::until;
 pub(super) use notebook_list::notebooks;
 pub(super) use notebook_read::{Arguments as Wanted, show as show_notebook};
+pub(super) use proposing::{accept as accept_proposal, reject as reject_proposal};
 pub(super) use run_status::status_of;
 pub(super) use variables::names as variable_names;
 

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use mcp_jupyter_core::session::{Edited, SessionRecord};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -10,7 +11,7 @@ use super::proposing::propose;
 use crate::mcp::answer::{Answer, Refusal};
 use crate::mcp::caller::Caller;
 use crate::mcp::server::Server;
-use crate::mcp::show::short;
+use crate::mcp::show::{Page, short};
 use crate::mcp::structured::Structured;
 use crate::mcp::tool::{Effect, Tool};
 
@@ -42,23 +43,28 @@ impl Tool for NotebookEdit {
         if arguments.propose {
             return propose(&server, &record, arguments.edits, revision, caller.name).await;
         }
-        let (edited, mut page) = apply(&server, &record, arguments.edits, revision).await?;
-        let stale = stale(&server, &record, &edited.notebook).await;
-        page.line(stale_line(stale.as_ref()));
-        let stale = stale
-            .ok()
-            .map(|plan| plan.cells.into_iter().map(|cell| cell.cell.id).collect::<Vec<_>>());
-        let structured = json!({
-            "revision": short(&edited.revision),
-            "inserted": edited.applied.inserted,
-            "deleted": edited.applied.deleted,
-            "changed": edited.applied.changed,
-            "stale": stale,
-        });
-        let answer = Answer {
-            content: page.finish(),
-            ..Answer::default()
-        };
-        Ok(answer.with_structured(structured))
+        let (edited, page) = apply(&server, &record, arguments.edits, revision).await?;
+        Ok(told(&server, &record, &edited, page).await)
     }
+}
+
+/// What was edited, and what became stale.
+pub(super) async fn told(server: &Arc<Server>, record: &SessionRecord, edited: &Edited, mut page: Page) -> Answer {
+    let stale = stale(server, record, &edited.notebook).await;
+    page.line(stale_line(stale.as_ref()));
+    let stale = stale
+        .ok()
+        .map(|plan| plan.cells.into_iter().map(|cell| cell.cell.id).collect::<Vec<_>>());
+    let structured = json!({
+        "revision": short(&edited.revision),
+        "inserted": edited.applied.inserted,
+        "deleted": edited.applied.deleted,
+        "changed": edited.applied.changed,
+        "stale": stale,
+    });
+    let answer = Answer {
+        content: page.finish(),
+        ..Answer::default()
+    };
+    answer.with_structured(structured)
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use mcp_jupyter_core::session::SessionRecord;
 use serde_json::json;
 
-use super::edits::{EditArguments, prepare};
+use super::edits::{EditArguments, prepare, show};
+use super::notebook_edit::told;
 use crate::commands::diff_texts;
 use crate::mcp::answer::{Answer, Refusal};
 use crate::mcp::server::Server;
@@ -47,7 +48,29 @@ pub(super) async fn propose(
     let structured = json!({ "proposal_id": proposal.id, "based_on": proposal.batch.based_on });
     let answer = Answer {
         content: page.finish(),
+        proposal: Some(proposal.id),
         ..Answer::default()
     };
     Ok(answer.with_structured(structured))
+}
+
+/// Edits as a proposal says that a person has accepted.
+pub(in crate::mcp) async fn accept(server: &Arc<Server>, id: &str) -> Result<Answer, Refusal> {
+    let taken = server.proposals.take(id)?;
+    let record = server.sessions.store().open(&taken.proposal.path).await?;
+    let before = server.sessions.store().snapshot(&record.id).await?.notebook;
+    let edited = taken.apply(&server.sessions).await?;
+    taken.remove()?;
+    server.remember_state(&edited.notebook);
+    let mut page = server.page();
+    page.line(format!("the user has accepted proposal {id}"));
+    show(&before, &edited, &mut page);
+    Ok(told(server, &record, &edited, page).await)
+}
+
+/// Throws away what a person has rejected.
+pub(in crate::mcp) fn reject(server: &Server, id: &str) -> Result<Answer, Refusal> {
+    server.proposals.take(id)?.remove()?;
+    let answer = Answer::text(format!("the user has rejected proposal {id}; nothing was edited"));
+    Ok(answer.with_structured(json!({ "proposal_id": id })))
 }
