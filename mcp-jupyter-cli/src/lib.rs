@@ -22,8 +22,6 @@ mod watch;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use self::args::{AssetServiceCli, AssetsCommand, Cli, Command, SchedulerCommand, SchedulerServiceCli, ServerCli};
 use self::error::CliError;
 use self::exit::Exit;
@@ -45,7 +43,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             _ => {}
         }
     }
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match args::parse_for_user::<Cli>(arguments) {
         Ok(cli) => cli,
         Err(error) => return report::show_usage(&error).into(),
     };
@@ -92,7 +90,7 @@ pub fn main_of_server(arguments: impl IntoIterator<Item = OsString>) -> ExitCode
     if arguments.get(1).is_some_and(|first| first == "keep") {
         return main(arguments);
     }
-    match ServerCli::try_parse_from(arguments) {
+    match args::parse_for_user::<ServerCli>(arguments) {
         Ok(cli) => {
             telemetry::init();
             finish(on_threads(mcp::serve(cli.serve)))

@@ -99,7 +99,30 @@ fn settings(args: &ConnectionArgs) -> Result<ClientSettings, CliError> {
         when_away: args.when_away.unwrap_or(WhenAwayArg::Wait).into(),
         token: token(args.service_token_file.as_deref())?,
         authority: authority.map(read).transpose()?,
+        identity: identity(
+            "--service",
+            args.service_certificate.as_deref(),
+            args.service_key.as_deref(),
+        )?,
     })
+}
+
+/// A certificate and its key, each in PEM.
+type Identity = (Vec<u8>, Vec<u8>);
+
+/// What is in the files that options beginning so name.
+pub(crate) fn identity(
+    options: &str,
+    certificate: Option<&Path>,
+    key: Option<&Path>,
+) -> Result<Option<Identity>, CliError> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some((read(certificate)?, read(key)?))),
+        (None, None) => Ok(None),
+        _ => Err(CliError::usage(format!(
+            "{options}-certificate and {options}-key belong together"
+        ))),
+    }
 }
 
 /// The token in this file, or in the environment.

@@ -73,6 +73,8 @@ Environment:
   MCP_JUPYTER_SCHEDULER   the scheduler service to use, as `--scheduler`
   MCP_JUPYTER_ASSETS      the store of large outputs to use, as `--assets`
   MCP_JUPYTER_SERVICE_TOKEN   the token that services ask for
+  MCP_JUPYTER_CONFIG      a TOML file with values for the options about services (default:
+                          ~/.config/mcp-jupyter/config.toml, where there is one)
   NO_COLOR, FORCE_COLOR   never, or always, colour tracebacks and messages
   MCP_JUPYTER_LOG         what to log on stderr, such as `info` or `mcp_jupyter_core=debug` (default: warn)";
 

@@ -20,7 +20,7 @@ pub(crate) use assets::{
     AssetArgs, AssetsArgs, AssetsCommand, ByteRange, CatArgs, ExportArgs, InlineArgs, OffloadArgs, PruneArgs,
     SearchArgs, StoreArgs, UrlArgs, VerifyArgs,
 };
-pub(crate) use defaults::parse as parse_with_defaults;
+pub(crate) use defaults::{parse as parse_with_defaults, parse_for_user};
 pub(crate) use history::{DiffArgs, HistoryArgs, RestoreArgs};
 pub(crate) use http::HttpArgs;
 pub(crate) use install::{ClientArg, InstallArgs, ScopeArg};

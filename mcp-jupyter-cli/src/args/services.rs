@@ -143,15 +143,15 @@ pub(crate) struct ProtectionArgs {
     pub(crate) token_file: Option<PathBuf>,
 
     /// The certificate, as PEM, with which to encrypt connections
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) tls_certificate: Option<PathBuf>,
 
     /// The certificate's private key, as PEM
-    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) tls_key: Option<PathBuf>,
 
     /// Let in only clients with a certificate that this one, as PEM, has signed
-    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) tls_client_authority: Option<PathBuf>,
 
     /// Given twice: listen where other machines can connect though nothing keeps them out
@@ -186,6 +186,14 @@ pub(crate) struct ConnectionArgs {
     /// The certificate, as PEM, of whoever has signed those of services [default: those that the system trusts]
     #[arg(long, value_name = "FILE", env = "MCP_JUPYTER_SERVICE_AUTHORITY")]
     pub(crate) service_authority: Option<PathBuf>,
+
+    /// Our own certificate, as PEM, for services that let in only clients that have one
+    #[arg(long, value_name = "FILE", env = "MCP_JUPYTER_SERVICE_CERTIFICATE")]
+    pub(crate) service_certificate: Option<PathBuf>,
+
+    /// Its private key, as PEM
+    #[arg(long, value_name = "FILE", env = "MCP_JUPYTER_SERVICE_KEY")]
+    pub(crate) service_key: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

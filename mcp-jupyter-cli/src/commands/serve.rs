@@ -176,15 +176,11 @@ fn on_the_side(serving: impl Future<Output = std::io::Result<()>> + Send + 'stat
 }
 
 fn settings(args: &ProtectionArgs) -> Result<ServerSettings, CliError> {
-    let identity = match (&args.tls_certificate, &args.tls_key) {
-        (Some(certificate), Some(key)) => Some((services::read(certificate)?, services::read(key)?)),
-        (None, None) => None,
-        _ => return Err(CliError::usage("--tls-certificate and --tls-key belong together")),
-    };
+    let (certificate, key) = (args.tls_certificate.as_deref(), args.tls_key.as_deref());
     let authority = args.tls_client_authority.as_deref();
     Ok(ServerSettings {
         tokens: services::tokens(args.token_file.as_deref())?,
-        identity,
+        identity: services::identity("--tls", certificate, key)?,
         client_authority: authority.map(services::read).transpose()?,
         is_open_to_all: args.unprotected > 1,
         ..ServerSettings::default()

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tonic::transport::{Certificate, Channel, ClientTlsConfig};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
 use tonic::{Code, Request, Status};
 
 use super::away::{Pauses, WhenAway};
@@ -32,6 +32,8 @@ pub struct ClientSettings {
     pub token: Option<Token>,
     /// The certificate, as PEM, of whoever has signed the service's; the system's are trusted without one.
     pub authority: Option<Vec<u8>>,
+    /// The client's own certificate and its private key, both as PEM, for services that ask for one.
+    pub identity: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 /// Why a call has failed.
@@ -251,6 +253,10 @@ fn channel(endpoint: &Endpoint, settings: &ClientSettings) -> Result<Channel, St
         let tls = match &settings.authority {
             Some(authority) => tls.ca_certificate(Certificate::from_pem(authority)),
             None => tls.with_native_roots(),
+        };
+        let tls = match &settings.identity {
+            Some((certificate, key)) => tls.identity(Identity::from_pem(certificate, key)),
+            None => tls,
         };
         transport = transport.tls_config(tls).map_err(unusable)?;
     }

@@ -1,24 +1,14 @@
 //! The examples of deployment, as far as they can be checked here.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use super::process::{Program, refused};
+use super::protection::{make_certificate, system};
 use crate::lab::Lab;
 
 fn example(name: &str) -> String {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/deploy");
     std::fs::read_to_string(folder.join(name)).unwrap()
-}
-
-/// A program of the system; none, with the reason printed, where it is not installed.
-fn system(program: &str) -> Option<Command> {
-    let path = Path::new("/usr/bin").join(program);
-    if !path.exists() {
-        println!("skipped: {} is not installed", path.display());
-        return None;
-    }
-    Some(Command::new(path))
 }
 
 #[test]
@@ -27,23 +17,7 @@ fn the_options_can_be_used() {
     let Some(mut openssl) = system("openssl") else { return };
     let folder = lab.path("etc");
     std::fs::create_dir(&folder).unwrap();
-    let made = openssl
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-days",
-            "1",
-        ])
-        .args(["-subj", "/CN=localhost", "-keyout", "tls.key", "-out", "tls.crt"])
-        .current_dir(&folder)
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    make_certificate(&mut openssl, &folder);
     lab.write("etc/tokens", "0123456789abcdef\nteam-a aaaaaaaaaaaaaaaa\n");
     for (program, name) in [(Program::Scheduler, "scheduler.toml"), (Program::Assets, "assets.toml")] {
         let here = example(name).replace("/etc/mcp-jupyter", &folder.display().to_string());

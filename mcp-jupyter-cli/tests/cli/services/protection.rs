@@ -1,7 +1,54 @@
 //! Who may come in.
 
+use std::path::Path;
+use std::process::Command;
+
 use super::process::{Program, Service, refused};
 use crate::lab::{Lab, finish};
+
+/// A program of the system; none, with the reason printed, where it is not installed.
+pub(super) fn system(program: &str) -> Option<Command> {
+    let path = Path::new("/usr/bin").join(program);
+    if !path.exists() {
+        println!("skipped: {} is not installed", path.display());
+        return None;
+    }
+    Some(Command::new(path))
+}
+
+/// Makes a certificate that has signed itself, and its key: `tls.crt` and `tls.key`.
+pub(super) fn make_certificate(openssl: &mut Command, folder: &Path) {
+    let made = openssl
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "1",
+        ])
+        .args([
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+        ])
+        .args([
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+            "-keyout",
+            "tls.key",
+            "-out",
+            "tls.crt",
+        ])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
 
 #[test]
 fn nothing_is_served_to_other_machines_unprotected() {
@@ -88,4 +135,61 @@ fn namespaces_see_nothing_of_each_other() {
         "--service-token-file",
         "a",
     ]);
+}
+
+#[test]
+fn connections_are_encrypted_and_both_sides_known() {
+    let Some(lab) = Lab::new() else { return };
+    lab.notebook("in.ipynb", &["1"]);
+    for folder in ["ours", "others"] {
+        let Some(mut openssl) = system("openssl") else { return };
+        std::fs::create_dir(lab.path(folder)).unwrap();
+        make_certificate(&mut openssl, &lab.path(folder));
+    }
+    let tls = [
+        "--tls-certificate",
+        "ours/tls.crt",
+        "--tls-key",
+        "ours/tls.key",
+        "--tls-client-authority",
+        "ours/tls.crt",
+    ];
+    let service = Service::start_on(&lab, Program::Scheduler, "127.0.0.1:0", &tls);
+    assert!(service.url.starts_with("grpcs://127.0.0.1:"), "{}", service.url);
+    let run = |authority: &str, more: &[&str]| {
+        let run = [
+            "run",
+            "in.ipynb",
+            "--no-output",
+            "--when-away",
+            "fail",
+            "--scheduler",
+            &service.url,
+        ];
+        lab.run(&[&run[..], &["--service-authority", authority], more].concat())
+    };
+    let as_we = ["--service-certificate", "ours/tls.crt", "--service-key", "ours/tls.key"];
+    let as_others = [
+        "--service-certificate",
+        "others/tls.crt",
+        "--service-key",
+        "others/tls.key",
+    ];
+    let known = run("ours/tls.crt", &as_we);
+    assert_eq!(known.code, 0, "{}", known.stderr);
+    for unknown in [
+        run("others/tls.crt", &as_we),
+        run("ours/tls.crt", &[]),
+        run("ours/tls.crt", &as_others),
+    ] {
+        assert_eq!(unknown.code, 7, "{}", unknown.stderr);
+    }
+    let half = run("ours/tls.crt", &as_we[..2]);
+    assert_eq!(half.code, 2, "{}", half.stderr);
+    assert!(
+        half.stderr
+            .contains("--service-certificate and --service-key belong together"),
+        "{}",
+        half.stderr
+    );
 }

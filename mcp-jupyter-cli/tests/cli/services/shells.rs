@@ -186,3 +186,33 @@ fn one_journal_has_one_service() {
         second.stderr
     );
 }
+
+#[test]
+fn services_are_named_by_the_file_of_a_user() {
+    let Some(lab) = Lab::new() else { return };
+    lab.notebook("in.ipynb", &CELLS);
+    let scheduler = Service::start_on(&lab, Program::Scheduler, "127.0.0.1:0", &["--admin", "127.0.0.1:0"]);
+    let assets = Service::start(&lab, Program::Assets);
+    let file = format!("scheduler = \"{}\"\nassets = \"{}\"\n", scheduler.url, assets.url);
+    lab.write(".config/mcp-jupyter/config.toml", &file);
+    let run = lab.run(&["run", "in.ipynb", "--no-output"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let metrics = super::process::ask(scheduler.page(), "/metrics", &[]).body;
+    assert!(metrics.contains("mcp_jupyter_dispatches_total 3"), "{metrics}");
+    let listed = lab.run(&["assets", "list"]);
+    assert!(listed.stdout.contains("sha256:"), "{}", listed.stderr);
+    let without = lab.run(&["run", "in.ipynb", "--no-output", "--scheduler", "", "--assets", ""]);
+    assert_eq!(without.code, 0, "{}", without.stderr);
+    let metrics = super::process::ask(scheduler.page(), "/metrics", &[]).body;
+    assert!(metrics.contains("mcp_jupyter_dispatches_total 3"), "{metrics}");
+    lab.write(".config/mcp-jupyter/config.toml", "shceduler = 1\n");
+    let wrong = lab.run(&["run", "in.ipynb", "--no-output"]);
+    assert_eq!(wrong.code, 2, "{}", wrong.stderr);
+    assert!(
+        wrong
+            .stderr
+            .contains("there is no option \"shceduler\"; expected one of scheduler, assets"),
+        "{}",
+        wrong.stderr
+    );
+}
