@@ -1,6 +1,7 @@
 use mcp_jupyter_core::{Error, ErrorKind};
 use pyo3::prelude::*;
 
+use crate::backend::Details;
 use crate::ending::entered;
 
 /// The exception for a failure; if the package is damaged, the exception that says so.
@@ -8,7 +9,12 @@ pub(crate) fn to_python(py: Python<'_>, error: impl Into<Error>) -> PyErr {
     let error = error.into();
     let exception = entered(py, || {
         let module = py.import("mcp_jupyter.exceptions")?;
-        module.getattr(class_of(error.kind()))?.call1((message(&error),))
+        let exception = module.getattr(class_of(error.kind()))?.call1((message(&error),))?;
+        if let Some(details) = Details::of(&error) {
+            let text = serde_json::to_string(&details).unwrap_or_default();
+            exception.setattr("details", py.import("json")?.getattr("loads")?.call1((text,))?)?;
+        }
+        Ok(exception)
     });
     exception.map_or_else(|damaged| damaged, PyErr::from_value)
 }

@@ -30,7 +30,10 @@ mod _native {
     use crate::assets::{PyAssets, open_assets};
 
     #[pymodule_export]
-    use crate::backend::{PyStaged, asset_store_cases, check_asset_store, open_python_assets};
+    use crate::backend::{
+        PyScheduler, PyStaged, PySteps, asset_store_cases, check_asset_store, check_scheduler, open_local_scheduler,
+        open_python_assets, open_python_scheduler, scheduler_cases,
+    };
 
     #[pymodule_export]
     use crate::job::PyJob;

@@ -18,7 +18,8 @@ def open_assets(address: Union[str, os.PathLike[str], AssetStore]) -> _native.As
     if isinstance(address, (str, os.PathLike)):
         handle: _native.AssetsHandle = Task(_native.open_assets(os.fspath(address)), same).wait()
         return handle
-    from .backends import AssetStore, open_store
+    from ._adapters import open_store
+    from .backends import AssetStore
 
     if not isinstance(address, AssetStore):
         raise TypeError(f"expected an address or a backends.AssetStore, and got {type(address).__name__}")

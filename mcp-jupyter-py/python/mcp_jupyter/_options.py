@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing_extensions import Literal
 
     from ._assets import Assets
-    from .backends import AssetStore
+    from .backends import AssetStore, Scheduler
 
 Path = Union[str, "os.PathLike[str]"]
 Notebook = Union[Path, Mapping[str, Any]]
@@ -40,6 +40,7 @@ class RunOptions(TypedDict, total=False):
     resume: bool
     assets: Union[None, Path, Assets, AssetStore]
     asset_threshold: Optional[int]
+    scheduler: Optional[Scheduler]
     redact: bool
     strip_timing: bool
 
@@ -62,6 +63,7 @@ _DEFAULTS: Dict[str, Any] = {
     "resume": False,
     "assets": None,
     "asset_threshold": None,
+    "scheduler": None,
     "redact": False,
     "strip_timing": False,
 }
@@ -92,6 +94,7 @@ def native_options(
         env=dict(values["env"] or {}),
         papermill=papermill,
         assets=_store(values["assets"]),
+        scheduler=_scheduler(values["scheduler"]),
     )
     for name in ("tags", "skip_tags", "targets"):
         values[name] = as_list(values[name])
@@ -105,6 +108,15 @@ def _store(assets: Any) -> Any:
     from ._assets import Assets
 
     return (assets if isinstance(assets, Assets) else Assets(assets)).handle
+
+
+def _scheduler(scheduler: Any) -> Any:
+    """The compiled half of a scheduler."""
+    if scheduler is None:
+        return None
+    from ._scheduling import open_scheduler
+
+    return open_scheduler(scheduler)
 
 
 def folder(cwd: Optional[Path]) -> Optional[str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing_extensions import Literal
 
     from ._assets import Assets
-    from .backends import AssetStore
+    from .backends import AssetStore, Scheduler
     from .events import Event
 
 OnEvent = Callable[["Event"], object]
@@ -45,6 +45,7 @@ def run(
     resume: bool = False,
     assets: Union[None, Path, Assets, AssetStore] = None,
     asset_threshold: Optional[int] = None,
+    scheduler: Optional[Scheduler] = None,
     redact: bool = False,
     strip_timing: bool = False,
 ) -> RunResult:
@@ -99,6 +100,8 @@ def run(
         A store for outputs too large for a notebook, or its address: a folder, ``s3://``…
     asset_threshold : int, optional
         From how many bytes on outputs are too large.
+    scheduler : backends.Scheduler, optional
+        Who decides what is executed; else the library's own, in memory.
     redact : bool
         Whether to mask secrets in outputs.
     strip_timing : bool
@@ -145,6 +148,7 @@ def run(
         "resume": resume,
         "assets": assets,
         "asset_threshold": asset_threshold,
+        "scheduler": scheduler,
         "redact": redact,
         "strip_timing": strip_timing,
     }

@@ -7,40 +7,38 @@ in one event loop, on a thread of their own. `Assets` takes an object of it, and
 >>> @pytest.mark.parametrize("case", mcp_jupyter.backends.asset_store_cases(), ids=str)  # doctest: +SKIP
 ... def test_my_store(case):
 ...     case.run(lambda: MyStore())
+
+In the same way a class that derives from `Scheduler` decides what is executed: ``scheduler=`` of `run` takes it, and
+`scheduler_cases` are what every scheduler must do. `LocalScheduler` is the library's own, to build upon.
 """
 
 from __future__ import annotations
 
 import json
-import threading
 from abc import ABC, abstractmethod
-from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Iterable, List, Optional, Tuple, Union
+from typing import Any, Awaitable, Callable, Dict, Iterable, List, Optional, Tuple, Union
 
-from . import _native, exceptions
+from . import _native
+from ._adapters import store_adapter
+from ._scheduling import LocalScheduler, Scheduler, SchedulerCase, StartedRun, scheduler_cases
 from ._tasks import Task, same
 
-if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
-
-__all__ = ["AssetStore", "AssetStoreCase", "Staged", "asset_store_cases"]
+__all__ = [
+    "AssetStore",
+    "AssetStoreCase",
+    "LocalScheduler",
+    "Scheduler",
+    "SchedulerCase",
+    "Staged",
+    "StartedRun",
+    "asset_store_cases",
+    "scheduler_cases",
+]
 
 Staged = _native.Staged
 
 Metadata = Dict[str, Any]
 Reference = Dict[str, str]
-
-_KINDS = [
-    (exceptions.NotFoundError, "not_found"),
-    (exceptions.InvalidRequestError, "invalid_request"),
-    (exceptions.ConflictError, "conflict"),
-    (exceptions.CorruptError, "corrupt"),
-    (exceptions.UnsupportedError, "unsupported"),
-    (exceptions.TimedOutError, "timed_out"),
-    (exceptions.UnavailableError, "unavailable"),
-    (OSError, "io"),
-]
-
 
 class AssetStore(ABC):
     """Keeps immutable bytes by their digest.
@@ -206,7 +204,7 @@ class AssetStoreCase:
                 return "", json.dumps(bool(plant and plant(json.loads(arguments)["digest"])))
             elif method == "is_planted":
                 return "", json.dumps(is_planted is None or bool(is_planted()))
-            return "", adapter(made[-1])
+            return "", store_adapter(made[-1])
 
         Task(_native.check_asset_store(self.name, answer), same).wait()
 
@@ -226,62 +224,3 @@ def asset_store_cases() -> List[AssetStoreCase]:
         The cases, to be run one by one.
     """
     return [AssetStoreCase(name, description) for name, description in _native.asset_store_cases()]
-
-
-def open_store(store: AssetStore) -> _native.AssetsHandle:
-    """The compiled half of a store that is written in Python."""
-    name = str(store) if type(store).__str__ is not object.__str__ else type(store).__name__
-    return _native.open_python_assets(adapter(store), name)
-
-
-def adapter(store: AssetStore) -> Callable[[str, str, Optional[Staged]], Tuple[str, Any]]:
-    """The function by which the compiled half calls a store's methods."""
-
-    def call(method: str, arguments: str, content: Optional[Staged]) -> Tuple[str, Any]:
-        try:
-            named = json.loads(arguments)
-            given = {} if content is None else {"content": content}
-            value = awaited(getattr(store, method)(**named, **given))
-            return "", bytes(value) if method == "read" else json.dumps(_plain(value))
-        except Exception as error:
-            kinds = [kind for known, kind in _KINDS if isinstance(error, known)]
-            return f"error {kinds[0] if kinds else 'unknown'}", str(error) or type(error).__name__
-
-    return call
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON knows it; an iterable becomes a list."""
-    if value is None or isinstance(value, (bool, int, str, dict)):
-        return value
-    return [list(item) if isinstance(item, tuple) else item for item in value]
-
-
-def awaited(value: Any) -> Any:
-    """The value; one that has to be awaited is, in the event loop of the backends."""
-    if not isawaitable(value):
-        return value
-    import asyncio
-
-    async def wait() -> Any:
-        return await value
-
-    return asyncio.run_coroutine_threadsafe(wait(), _event_loop()).result()
-
-
-_LOCK = threading.Lock()
-_LOOP: Optional[Tuple[int, AbstractEventLoop]] = None
-
-
-def _event_loop() -> AbstractEventLoop:
-    """The event loop in which coroutines of backends run, in each fork another one."""
-    import asyncio
-    import os
-
-    global _LOOP
-    with _LOCK:
-        if _LOOP is None or _LOOP[0] != os.getpid():
-            loop = asyncio.new_event_loop()
-            threading.Thread(target=loop.run_forever, name="mcp-jupyter-backends", daemon=True).start()
-            _LOOP = (os.getpid(), loop)
-        return _LOOP[1]

@@ -1,6 +1,9 @@
 //! Classes of Python in place of a domain's trait.
 
 mod conformance;
+mod failure;
+mod local_scheduler;
+mod scheduler;
 mod store;
 
 use std::sync::Arc;
@@ -10,7 +13,9 @@ use pyo3::types::PyTuple;
 
 use crate::ending::call_in;
 
-pub(crate) use self::conformance::{asset_store_cases, check_asset_store};
+pub(crate) use self::conformance::{asset_store_cases, check_asset_store, check_scheduler, scheduler_cases};
+pub(crate) use self::failure::Details;
+pub(crate) use self::local_scheduler::{PyScheduler, PySteps, open_local_scheduler, open_python_scheduler};
 pub(crate) use self::store::{PyStaged, open_python_assets};
 
 /// The way to an object of Python: a function of the package that calls a method, awaits what has to be awaited, and gives

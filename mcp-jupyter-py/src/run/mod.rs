@@ -37,7 +37,8 @@ impl PyRun {
     #[new]
     fn new(py: Python<'_>, options: Options) -> PyResult<Self> {
         check_alive(py)?;
-        let started = detached(py, || worker::start(options));
+        let scheduler = options.scheduler(py)?;
+        let started = detached(py, || worker::start(options, scheduler));
         started.map(Self).map_err(|error| to_python(py, error))
     }
 

@@ -12,11 +12,13 @@ use mcp_jupyter_core::kernel::LaunchRequest;
 use mcp_jupyter_core::kernel::local::LocalProvisioner;
 use mcp_jupyter_core::model::{Json, JsonMap};
 use mcp_jupyter_core::redaction::Redactor;
+use mcp_jupyter_core::scheduler::Scheduler;
 use mcp_jupyter_core::session::SessionError;
 use mcp_jupyter_core::session::notebook::Notebook;
 use pyo3::prelude::*;
 
 use crate::assets::PyAssets;
+use crate::backend::PyScheduler;
 use crate::choice::KernelChoice;
 use crate::object_file::{address, read_object};
 
@@ -50,6 +52,7 @@ pub(crate) struct Options {
     resume: bool,
     assets: Option<Store>,
     asset_threshold: Option<u64>,
+    scheduler: Option<Py<PyScheduler>>,
     redact: bool,
     strip_timing: bool,
     papermill: Option<Papermill>,
@@ -115,6 +118,14 @@ impl Options {
             let spec = self.kernel.choose(&notebook).ok().map(|(_, spec)| spec);
             Ok(self.preparation()?.prepare(notebook, spec.as_ref())?.notebook)
         })
+    }
+
+    /// Who plans, where that is somebody else than the engine's own.
+    pub(super) fn scheduler(&self, py: Python<'_>) -> PyResult<Option<Arc<dyn Scheduler>>> {
+        self.scheduler
+            .as_ref()
+            .map(|handle| handle.get().scheduler(py))
+            .transpose()
     }
 
     /// The file that the result goes to.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use mcp_jupyter_core::Error;
 use mcp_jupyter_core::engine::{Engine, FinishedRun, Run, RunEvent, RunRequest, SavePolicy, Summary};
+use mcp_jupyter_core::scheduler::Scheduler;
 use mcp_jupyter_core::session::SessionError;
 use mcp_jupyter_core::session::notebook::{Durability, Notebook};
 
@@ -16,12 +17,12 @@ use super::queue::{End, Queue, Stop};
 static RUNS: Mutex<Vec<(u32, Weak<Queue>)>> = Mutex::new(Vec::new());
 
 /// Begins a run on a thread of its own, which never enters Python.
-pub(super) fn start(options: Options) -> Result<Arc<Queue>, Error> {
+pub(super) fn start(options: Options, scheduler: Option<Arc<dyn Scheduler>>) -> Result<Arc<Queue>, Error> {
     let queue = Arc::new(Queue::new(Stop::AtOnce));
     let work = Work(Arc::clone(&queue));
     std::thread::Builder::new()
         .name("mcp-jupyter-run".to_owned())
-        .spawn(move || work.run(options))
+        .spawn(move || work.run(options, scheduler))
         .map_err(no_thread)?;
     register(&queue);
     Ok(queue)
@@ -65,25 +66,28 @@ fn end_of(done: Result<FinishedRun, Error>) -> End {
 }
 
 impl Work {
-    fn run(self, options: Options) {
-        self.0.end(end_of(self.try_run(options)));
+    fn run(self, options: Options, scheduler: Option<Arc<dyn Scheduler>>) {
+        self.0.end(end_of(self.try_run(options, scheduler)));
     }
 
-    fn try_run(&self, options: Options) -> Result<FinishedRun, Error> {
+    fn try_run(&self, options: Options, scheduler: Option<Arc<dyn Scheduler>>) -> Result<FinishedRun, Error> {
         if let Some(prepared) = options.prepared_only() {
             return hand_on(prepared?, &options);
         }
         let ready = options.ready()?;
         // One thread: each message of a kernel passes through several tasks.
         let runtime = one_thread()?;
-        let finished = runtime.block_on(self.run_ready(ready));
+        let finished = runtime.block_on(self.run_ready(ready, scheduler));
         runtime.shutdown_background();
         finished
     }
 
-    async fn run_ready(&self, ready: Ready) -> Result<FinishedRun, Error> {
+    async fn run_ready(&self, ready: Ready, scheduler: Option<Arc<dyn Scheduler>>) -> Result<FinishedRun, Error> {
         save_first(&ready.request).await?;
-        let engine = Engine::new(Arc::new(ready.provisioner));
+        let mut engine = Engine::new(Arc::new(ready.provisioner));
+        if let Some(scheduler) = scheduler {
+            engine = engine.with_scheduler(scheduler);
+        }
         let run = engine.run(ready.request)?;
         Ok(follow(&self.0, run, ready.warnings).await)
     }
