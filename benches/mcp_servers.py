@@ -138,7 +138,8 @@ class Theirs:
         options = ["--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--IdentityProvider.token=t"]
         command = [programs / "jupyter-lab", *options, f"--ServerApp.root_dir={folder}"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.jupyter = subprocess.Popen(command, env=self.environment, **quiet)
+        # It leaves a database where it is started.
+        self.jupyter = subprocess.Popen(command, env=self.environment, cwd=folder, **quiet)
         self._wait()
         self.command = [programs / "jupyter-mcp-server", "start", "--transport", "stdio"]
         for part in ["code-sandbox", "document"]:
