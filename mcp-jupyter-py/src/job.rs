@@ -89,13 +89,7 @@ impl PyJob {
         T: Send + 'static,
         E: Into<Error> + Send + 'static,
     {
-        let work = async move {
-            match tokio::task::spawn_blocking(work).await {
-                Ok(done) => done,
-                Err(failed) => std::panic::resume_unwind(failed.into_panic()),
-            }
-        };
-        Self::start(py, work, convert)
+        Self::start(py, runtime::blocking(work), convert)
     }
 }
 

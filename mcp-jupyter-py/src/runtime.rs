@@ -39,6 +39,15 @@ pub(crate) fn handle(py: Python<'_>) -> PyResult<Handle> {
     Ok(handle)
 }
 
+/// Does what blocks, or takes the processor. Once the runtime ends, nothing comes of it any more.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+        Err(_) => std::future::pending().await,
+    }
+}
+
 /// Ends everything that is done, and waits for that.
 pub(crate) fn close(patience: Duration) {
     let mut shared = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);

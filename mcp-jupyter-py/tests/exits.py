@@ -101,6 +101,23 @@ def work():
 for _ in range(2):
     threading.Thread(target=work, daemon=True).start()
 """,
+    "with a store of Python at work": """
+from mcp_jupyter import backends
+begun = threading.Semaphore(0)
+class Store(backends.AssetStore):
+    async def list(self):
+        begun.release()
+        await asyncio.sleep(600)
+    create = head = read = delete = add_reference = remove_reference = references = list_references = None
+    mark = unmark = list_marks = collect = None
+def work():
+    try:
+        mcp_jupyter.Assets(Store()).list()
+    except RuntimeError:
+        pass
+threading.Thread(target=work, daemon=True).start()
+begun.acquire()
+""",
     "by a listener": """
 def listen(event):
     if event["event"] == "output":

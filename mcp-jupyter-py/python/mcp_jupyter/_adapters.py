@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import threading
 from inspect import isawaitable
@@ -147,5 +148,18 @@ def _event_loop() -> AbstractEventLoop:
         if _LOOP is None or _LOOP[0] != os.getpid():
             loop = asyncio.new_event_loop()
             threading.Thread(target=loop.run_forever, name="mcp-jupyter-backends", daemon=True).start()
+            atexit.register(_end, loop)
             _LOOP = (os.getpid(), loop)
         return _LOOP[1]
+
+
+def _end(loop: AbstractEventLoop) -> None:
+    """Cancels what is in progress when the interpreter ends, so that nobody waits for it."""
+    import asyncio
+
+    def cancel() -> None:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(cancel)

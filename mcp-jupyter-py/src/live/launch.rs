@@ -12,6 +12,7 @@ use crate::choice::KernelChoice;
 use crate::error::to_python;
 use crate::job::PyJob;
 use crate::run::seconds;
+use crate::runtime;
 
 /// What to start, and how.
 #[derive(Clone, Debug, FromPyObject)]
@@ -50,8 +51,7 @@ impl LaunchOptions {
 #[pyfunction]
 pub(crate) fn start_kernel(py: Python<'_>, options: LaunchOptions) -> PyResult<PyJob> {
     let work = async move {
-        let chosen = tokio::task::spawn_blocking(|| options.request()).await;
-        let (provisioner, request) = chosen.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))?;
+        let (provisioner, request) = runtime::blocking(|| options.request()).await?;
         Ok::<_, Error>(provisioner.launch(request).await?)
     };
     PyJob::start(py, work, |py, kernel| {

@@ -8,6 +8,7 @@ use mcp_jupyter_core::session::notebook::{Durability, Notebook};
 
 use super::Kept;
 use crate::run::{Queue, follow};
+use crate::runtime;
 
 /// The right to execute in a session, and what is known of its kernel.
 pub(super) struct Binding<'a> {
@@ -143,8 +144,7 @@ impl<'a> Binding<'a> {
 
     async fn launch(&self, record: &SessionRecord) -> Result<LaunchRequest, Error> {
         let (notebook, options) = (self.newest().await?, self.kept.launch.clone());
-        let chosen = tokio::task::spawn_blocking(move || options.request_for(&notebook)).await;
-        let mut launch = chosen.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))?;
+        let mut launch = runtime::blocking(move || options.request_for(&notebook)).await?;
         if launch.cwd.is_none() {
             launch.cwd = record.path.parent().map(ToOwned::to_owned);
         }
