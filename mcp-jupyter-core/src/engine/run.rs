@@ -307,6 +307,10 @@ impl RunLoop {
     /// What the scheduler gives next; none where something else had to be done first.
     async fn next_step(&mut self, live: &mut LiveKernel) -> Option<Given> {
         if let Some(early) = self.early.take() {
+            if matches!(early, Some(Err(_))) {
+                // Nobody asked to stop: that is why the cell was interrupted.
+                self.ending = None;
+            }
             return Some(early);
         }
         tokio::select! {
