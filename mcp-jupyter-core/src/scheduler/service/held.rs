@@ -43,6 +43,9 @@ enum Command {
     Gone {
         follower: u64,
     },
+    LastWish {
+        follower: u64,
+    },
     Reported {
         cell: CellId,
         attempt: u32,
@@ -89,6 +92,7 @@ impl Held {
             was_followed: false,
             follower: None,
             followers: 0,
+            is_last_wish: false,
             holder,
             alone_since: Instant::now(),
         };
@@ -116,6 +120,11 @@ impl Held {
         self.send(Command::Gone { follower });
     }
 
+    /// The follower asks for nothing more; what it has asked for it gets.
+    pub(super) fn last_wish(&self, follower: u64) {
+        self.send(Command::LastWish { follower });
+    }
+
     pub(super) fn reported(&self, cell: CellId, attempt: u32) {
         self.send(Command::Reported { cell, attempt });
     }
@@ -136,6 +145,14 @@ impl Held {
     /// Without effect where the run is not held any more.
     fn send(&self, command: Command) {
         let _ = self.commands.send(command);
+    }
+}
+
+/// Waits until nobody takes what is sent to the follower.
+async fn hung_up(follower: Option<&(u64, mpsc::UnboundedSender<Item>)>) {
+    match follower {
+        Some((_, items)) => items.closed().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -176,6 +193,8 @@ struct Keeping {
     was_followed: bool,
     follower: Option<(u64, mpsc::UnboundedSender<Item>)>,
     followers: u64,
+    /// Whether the follower asks for nothing after what it has asked for.
+    is_last_wish: bool,
     holder: Holder,
     alone_since: Instant,
 }
@@ -196,6 +215,7 @@ impl Keeping {
                     None => return self.leave(),
                 },
                 step = self.steps.next(), if is_due => self.take(step),
+                () = hung_up(self.follower.as_ref()), if self.is_last_wish => self.let_go(),
                 () = tokio::time::sleep_until(lapse), if self.follower.is_none() => return,
             }
         }
@@ -216,13 +236,18 @@ impl Keeping {
                 self.followers += 1;
                 let _ = reply.send(self.followers);
                 self.follower = Some((self.followers, items));
+                self.is_last_wish = false;
                 self.was_followed = true;
                 self.attach(&attach, &last);
             }
             Command::Next { follower, received } if self.is_followed_by(follower) => self.go_on_after(received),
-            Command::Gone { follower } if self.is_followed_by(follower) => {
-                self.follower = None;
-                self.alone_since = Instant::now();
+            Command::Gone { follower } if self.is_followed_by(follower) => self.let_go(),
+            Command::LastWish { follower } if self.is_followed_by(follower) => {
+                if self.wanted {
+                    self.is_last_wish = true;
+                } else {
+                    self.let_go();
+                }
             }
             Command::Reported { cell, attempt } => {
                 self.in_flight
@@ -232,8 +257,15 @@ impl Keeping {
                 let _ = reply.send(self.hand_over(to));
             }
             // Of a follower that was replaced, or dealt with already.
-            Command::Next { .. } | Command::Gone { .. } | Command::Abandon => {}
+            Command::Next { .. } | Command::Gone { .. } | Command::LastWish { .. } | Command::Abandon => {}
         }
+    }
+
+    /// Nobody follows the run any more.
+    fn let_go(&mut self) {
+        self.follower = None;
+        self.is_last_wish = false;
+        self.alone_since = Instant::now();
     }
 
     fn is_followed_by(&self, number: u64) -> bool {
@@ -318,6 +350,9 @@ impl Keeping {
         if let Some((_, items)) = &self.follower {
             // Where that fails, the follower is about to be told as gone.
             let _ = items.send(item);
+        }
+        if self.is_last_wish {
+            self.let_go();
         }
     }
 

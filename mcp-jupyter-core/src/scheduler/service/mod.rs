@@ -134,12 +134,18 @@ impl SchedulerService for SchedulerOverGrpc {
             return Ok(Response::new(stream::iter([Ok(step)]).boxed()));
         };
         tokio::spawn(async move {
-            while let Ok(Some(request)) = requests.message().await {
-                if let Some(Message::Next(received)) = request.message {
-                    held.next(follower, received);
+            loop {
+                match requests.message().await {
+                    Ok(Some(request)) => {
+                        if let Some(Message::Next(received)) = request.message {
+                            held.next(follower, received);
+                        }
+                    }
+                    // It has said all, and may be waiting for the answer.
+                    Ok(None) => return held.last_wish(follower),
+                    Err(_) => return held.gone(follower),
                 }
             }
-            held.gone(follower);
         });
         // Bounded by what is asked for: one step for each wish.
         let items = stream::unfold(received, |mut received| async {
